@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Reading and replacing whole files so that a reader sees the old bytes or the new ones, never a mixture."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+
+_REMEDIES: t.Dict[int, str] = {
+    errno.ENOSPC: "Free some space on its file system and run again.",
+    errno.EDQUOT: "Free some space on its file system and run again.",
+    errno.EROFS: "Its file system is mounted read-only: remount it writable and run again.",
+    errno.EPERM: "It may be immutable (see lsattr): lift that with 'chattr -i' and run again.",
+    errno.EACCES: "Run as a user who may change it, for example with 'become: true'.",
+    errno.ENOTDIR: "Move the file that stands where a directory is needed out of the way.",
+    errno.EISDIR: "Move the directory that stands where a file is needed out of the way.",
+    errno.ENOENT: "Create its directory first.",
+}
+
+
+class FilesError(RemoteApiError):
+    """A file cannot be read, written or removed."""
+
+
+def files_error(path: str, action: str, problem: OSError) -> FilesError:
+    """Return the error for an operating system's refusal of ``action`` (such as ``written``) on ``path``."""
+    remedy = _REMEDIES.get(problem.errno or 0, "Look at it and at its directory, then run again.")
+    return FilesError(path, f"it cannot be {action} ({problem.strerror or problem})", remedy)
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was: its bytes, permission bits, numeric owner and group, and time of change in nanoseconds."""
+
+    content: bytes
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+
+
+def read_file(path: str) -> t.Optional[bytes]:
+    """Return the bytes of the file, or None where there is no such file. Raises FilesError."""
+    state = read_state(path)
+    return None if state is None else state.content
+
+
+def read_state(path: str) -> t.Optional[FileState]:
+    """Return the file with its owner, mode and time, or None where there is no such file. Raises FilesError.
+
+    Only a regular file is read (a symbolic link to one is followed), so that nobody is kept waiting by a pipe.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise files_error(path, "read", problem) from problem
+    try:
+        with open(descriptor, "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if stat.S_ISDIR(found.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            content = stream.read()
+    except OSError as problem:
+        raise files_error(path, "read", problem) from problem
+    return FileState(content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_mtime_ns)
+
+
+def _copy_label(source: str, target: str) -> None:
+    """Give ``target`` the SELinux label of ``source`` where there is one, so that its readers may still read it."""
+    with contextlib.suppress(OSError):
+        label = os.getxattr(source, "security.selinux")
+        os.setxattr(target, "security.selinux", label)
+
+
+def sync_directory(path: str) -> None:
+    """Make renames in the directory durable (rename(2) alone may be lost with the power). Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(
+    path: str,
+    content: bytes,
+    *,
+    mode: int,
+    uid: t.Optional[int] = None,
+    gid: t.Optional[int] = None,
+    mtime_ns: t.Optional[int] = None,
+) -> None:
+    """Replace or create the file in one step, with this mode and, where given, owner, group and time of change.
+
+    A symbolic link stays and its target changes. The new bytes reach the disk before the name points to them.
+    Until then they lie in the same directory, readable by their owner only. Raises FilesError; then the old file
+    is as it was and nothing is left beside it.
+    """
+    target = os.path.realpath(path)
+    directory = os.path.dirname(target)
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", suffix=".tmp", dir=directory)
+        with open(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            if uid is not None or gid is not None:
+                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+            os.fchmod(stream.fileno(), mode)
+            if mtime_ns is not None:
+                os.utime(stream.fileno(), ns=(mtime_ns, mtime_ns))
+            os.fsync(stream.fileno())
+        _copy_label(target, temporary)
+        os.replace(temporary, target)
+        temporary = ""
+        sync_directory(directory)
+    except OSError as problem:
+        raise files_error(path, "written", problem) from problem
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def remove_file(path: str) -> None:
+    """Remove the file if it is there, durably. Raises FilesError."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+            sync_directory(os.path.dirname(path) or ".")
+    except OSError as problem:
+        raise files_error(path, "removed", problem) from problem
+
+
+__all__ = (
+    "FileState",
+    "FilesError",
+    "files_error",
+    "read_file",
+    "read_state",
+    "remove_file",
+    "sync_directory",
+    "write_atomically",
+)
