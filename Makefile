@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The two that matter: "make demo" shows the main job on real hosts, "make test" runs every check and test.
+# Each target brings what it needs (Debian packages as root, Python packages into a cache outside the checkout).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+with := tests/tools/with
+
+.PHONY: help demo test lint format unit oldest integration molecule build prepare clean clean-cache
+
+help: ## say what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
+
+demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and talk to it
+	@$(with) test tests/lab/demo
+
+# pytest over the lab comes last: its closing line is the run's.
+test: prepare ## run every check and test
+	@$(MAKE) lint
+	@$(MAKE) oldest
+	@$(MAKE) molecule
+	@$(with) test pytest tests/unit tests/integration
+
+lint: prepare ## run every linter, and ansible-test sanity
+	@tests/tools/lint
+
+format: prepare ## lay out the Python code
+	@$(with) tools ruff check --quiet --fix .
+	@$(with) tools ruff format .
+
+unit: prepare ## run the unit tests
+	@$(with) test pytest -n 2 tests/unit
+
+oldest: prepare ## run the unit tests, and check the playbooks, with the oldest ansible-core
+	@$(with) oldest pytest -n 2 -q tests/unit/plugins
+	@$(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.secure
+
+integration: prepare ## run the tests on real hosts
+	@$(with) test pytest tests/integration
+
+molecule: prepare ## run the molecule scenarios
+	@$(with) tools molecule test --all
+
+build: prepare ## build the tarball into dist/
+	@$(with) test ansible-galaxy collection build --force --output-path dist
+
+prepare:
+	@tests/tools/prepare
+
+clean: ## remove what was made in the checkout
+	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output changelogs/.plugin-cache.yaml
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-cache: ## remove the virtual environments and the rest of the tools' cache (the lab has its own)
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfleet-remote-api/tools"
