@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine under the lab: where things lie, locks, commands, control groups."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from . import errors
+
+# One lab per machine: whatever cannot be shared is named here, once.
+SUBNET = ipaddress.IPv4Network("10.213.77.0/24")
+BRIDGE = "dockerfleet-lab"
+CONTROL_GROUP = "dockerfleet-lab"
+STATE = Path("/var/lib/dockerfleet-lab")
+LOCKS = Path("/run")
+
+PACKAGE_OF = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "ssh-keygen": "openssh-client",
+    "apt-get": "apt",
+}
+
+
+def cache() -> Path:
+    """Return the directory that keeps root file systems from one run to the next."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "dockerfleet-remote-api" / "lab"
+
+
+def require_root() -> None:
+    """Raise unless this process is root's."""
+    if os.geteuid() != 0:
+        raise errors.not_root()
+
+
+def require(*programs: str) -> None:
+    """Raise for the first of the programs that is not on PATH."""
+    for program in programs:
+        if shutil.which(program) is None:
+            raise errors.program_missing(program, PACKAGE_OF[program])
+
+
+def run(*command: str) -> str:
+    """Run a command and return its standard output; raise with what it said when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise errors.command_failed(list(command), done.stderr or done.stdout)
+    return done.stdout
+
+
+@contextmanager
+def lock(name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the machine-wide lock of that name; yield whether it is held (always, when waiting).
+
+    The file goes away with the lock. Whoever waited on a file that was removed meanwhile starts over, so two holders
+    never hold different files.
+    """
+    path = LOCKS / f"dockerfleet-lab.{name}.lock"
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(file)
+            yield False
+            return
+        if _is_at(file, path):
+            break
+        os.close(file)
+    try:
+        yield True
+    finally:
+        path.unlink()
+        os.close(file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Return whether the open file is the one that lies at the path now."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(file), there)
+
+
+def mounts_under(directory: Path) -> list[Path]:
+    """Return the mount points at or below a directory, the innermost first."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    points = [Path(line.split()[4]) for line in lines]
+    return [point for point in reversed(points) if point.is_relative_to(directory)]
+
+
+def unmount_under(directory: Path) -> None:
+    """Unmount everything at or below a directory; lazily, for a killed host's mounts may still be settling."""
+    for point in mounts_under(directory):
+        run("umount", "--lazy", str(point))
+
+
+def hierarchies() -> list[Path]:
+    """Return where this machine's control group hierarchies are mounted: one on cgroup v2, many on v1."""
+    found: dict[int, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        mount, _, kind = line.partition(" - ")
+        if kind.split()[0] in ("cgroup", "cgroup2") and mount.split()[3] == "/":
+            point = Path(mount.split()[4])
+            found.setdefault(point.stat().st_dev, point)
+    return list(found.values())
+
+
+def make_groups(name: str) -> list[Path]:
+    """Make a host's own control group in every hierarchy and return them.
+
+    systemd-nspawn always uses the names "payload" and "supervisor" below its own group, so two hosts started from one
+    group would share them. A group of its own also tells a host's processes from all others, whatever happened to
+    whoever started them.
+    """
+    groups = []
+    for hierarchy in hierarchies():
+        for group in (hierarchy / CONTROL_GROUP, hierarchy / CONTROL_GROUP / name):
+            group.mkdir(exist_ok=True)
+            if (hierarchy / "cgroup.controllers").exists():
+                _pass_controllers_on(group.parent)
+            elif (group / "cpuset.cpus").exists():
+                _inherit_cpuset(group)
+        groups.append(hierarchy / CONTROL_GROUP / name)
+    return groups
+
+
+def _pass_controllers_on(parent: Path) -> None:
+    """Let the groups below a cgroup v2 group use its controllers, as far as the kernel allows."""
+    for controller in (parent / "cgroup.controllers").read_text(encoding="ascii").split():
+        with suppress(OSError):
+            (parent / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
+
+
+def _inherit_cpuset(group: Path) -> None:
+    """Give a new cgroup v1 cpuset its parent's processors and memory: without them it takes no process."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (group / name).read_text(encoding="ascii").strip():
+            (group / name).write_text((group.parent / name).read_text(encoding="ascii"), encoding="ascii")
+
+
+def _groups_below(name: str) -> list[Path]:
+    """Return a host's control groups in all hierarchies with all groups below them, the innermost first."""
+    found = []
+    for hierarchy in hierarchies():
+        for directory, _, _ in os.walk(hierarchy / CONTROL_GROUP / name, topdown=False):
+            found.append(Path(directory))
+    return found
+
+
+def processes(name: str) -> set[int]:
+    """Return the process ids in a host's control groups."""
+    pids: set[int] = set()
+    for group in _groups_below(name):
+        with suppress(OSError):
+            pids.update(int(word) for word in (group / "cgroup.procs").read_text(encoding="ascii").split())
+    return pids
+
+
+def kill(name: str) -> None:
+    """End every process of a host and wait until they are gone."""
+    deadline = time.monotonic() + 15
+    while pids := processes(name):
+        if time.monotonic() > deadline:
+            raise errors.still_alive(name, sorted(pids))
+        for group in _groups_below(name):
+            # A frozen process of cgroup v1 (a paused container) does not even take SIGKILL.
+            with suppress(OSError):
+                if (group / "freezer.state").exists():
+                    (group / "freezer.state").write_text("THAWED", encoding="ascii")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def remove_groups(name: str) -> None:
+    """Remove a host's control groups; its processes must have ended."""
+    deadline = time.monotonic() + 5
+    while groups := _groups_below(name):
+        for group in groups:
+            with suppress(OSError):
+                group.rmdir()
+        if time.monotonic() > deadline:
+            raise errors.command_failed(["rmdir", *map(str, groups)], "they stay busy")
+
+
+def remove_top_groups() -> None:
+    """Remove the lab's own control groups, once no host is left."""
+    for hierarchy in hierarchies():
+        with suppress(FileNotFoundError):
+            (hierarchy / CONTROL_GROUP).rmdir()
