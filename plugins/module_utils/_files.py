@@ -13,12 +13,11 @@ import errno
 import os
 import stat
 import tempfile
-import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
-_REMEDIES: t.Dict[int, str] = {
+_REMEDIES: dict[int, str] = {
     errno.ENOSPC: "Free some space on its file system and run again.",
     errno.EDQUOT: "Free some space on its file system and run again.",
     errno.EROFS: "Its file system is mounted read-only: remount it writable and run again.",
@@ -51,13 +50,13 @@ class FileState:
     mtime_ns: int
 
 
-def read_file(path: str) -> t.Optional[bytes]:
+def read_file(path: str) -> bytes | None:
     """Return the bytes of the file, or None where there is no such file. Raises FilesError."""
     state = read_state(path)
     return None if state is None else state.content
 
 
-def read_state(path: str) -> t.Optional[FileState]:
+def read_state(path: str) -> FileState | None:
     """Return the file with its owner, mode and time, or None where there is no such file. Raises FilesError.
 
     Only a regular file is read (a symbolic link to one is followed), so that nobody is kept waiting by a pipe.
@@ -102,9 +101,9 @@ def write_atomically(
     content: bytes,
     *,
     mode: int,
-    uid: t.Optional[int] = None,
-    gid: t.Optional[int] = None,
-    mtime_ns: t.Optional[int] = None,
+    uid: int | None = None,
+    gid: int | None = None,
+    mtime_ns: int | None = None,
 ) -> None:
     """Replace or create the file in one step, with this mode and, where given, owner, group and time of change.
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import difflib
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -54,5 +55,463 @@ def command_too_slow(argv: t.Sequence[str], timeout: float) -> DaemonError:
 def command_not_run(argv: t.Sequence[str], problem: OSError) -> DaemonError:
     """Return the error for a program that the operating system would not start."""
     return DaemonError(
-        argv[0], f"it cannot be run ({problem.strerror})", "Install it, or run as root, for example with 'become: true'."
+        argv[0],
+        f"it cannot be run ({problem.strerror})",
+        "Install it, or run as root, for example with 'become: true'.",
     )
+
+
+def systemctl_failed(words: str, said: str) -> DaemonError:
+    """Return the error for a systemctl command that failed, with what it said."""
+    return DaemonError(
+        f"systemctl {words}",
+        f"it failed: {said or 'no reason given'}",
+        "Run it by hand on the host to see why, then run again.",
+    )
+
+
+# The command line
+
+
+def stray_argument(where: str, word: str) -> DaemonError:
+    """Return the error for a word on dockerd's command line that is no option."""
+    return DaemonError(
+        where,
+        f"the word '{word}' is no option, and dockerd takes no arguments",
+        "Remove it there, or quote it as a part of its option.",
+    )
+
+
+def option_without_value(where: str, word: str) -> DaemonError:
+    """Return the error for an option at the end of the command line that lacks its value."""
+    return DaemonError(where, f"the option '{word}' lacks its value", "Give it one, as in --name=value, or remove it.")
+
+
+def bad_option_name(name: str) -> DaemonError:
+    """Return the error for a key of ``options`` that cannot be the long name of an option."""
+    return DaemonError(
+        f"options, {name}",
+        "it is not the long name of a dockerd option",
+        "Use the name that 'dockerd --help' prints, without dashes before it, such as host, dns or log-level.",
+    )
+
+
+def bad_option_value(name: str, value: object) -> DaemonError:
+    """Return the error for a value that is not plain."""
+    return DaemonError(
+        f"options, {name}",
+        f"a value of type {type(value).__name__}, or an empty one, cannot stand on a command line",
+        "Give text, a number, true or false, or a list or mapping of them; 'remove' takes options away.",
+    )
+
+
+def option_without_items(name: str) -> DaemonError:
+    """Return the error for an empty list or mapping."""
+    return DaemonError(
+        f"options, {name}", "the list is empty", "Give it an item, or name the option in 'remove' to take it away."
+    )
+
+
+def not_an_address(name: str, value: str) -> DaemonError:
+    """Return the error for something that should be an IP address."""
+    return DaemonError(f"options, {name}", f"'{value}' is not an IP address", "Write it as in 8.8.8.8 or 2001:db8::1.")
+
+
+def word_not_safe(word: str) -> DaemonError:
+    """Return the error for an option that an options file cannot hold."""
+    return DaemonError(
+        f"options, {word}",
+        "it has blanks, quotes, a backslash, '$', '#' or a pattern in it, which systemd and a shell read differently",
+        "Set this option in daemon.json instead.",
+    )
+
+
+def bad_listen_address(value: str, why: str) -> DaemonError:
+    """Return the error for a listen address that is not complete."""
+    return DaemonError(
+        f"options, host, {value}", why, "Write address and port, as in tcp://0.0.0.0:2376 or tcp://[::1]:2376."
+    )
+
+
+# The options file
+
+
+def read_differently(path: str, line: int, why: str) -> DaemonError:
+    """Return the error for a line that systemd and a shell do not read alike."""
+    return DaemonError(
+        f"{path}:{line}",
+        why,
+        'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
+    )
+
+
+def open_quote(path: str, line: int, quote: str) -> DaemonError:
+    """Return the error for a quote that is not closed."""
+    return DaemonError(
+        f"{path}:{line}",
+        f"the quote {quote} that opens here is not closed, so that the rest of the file is taken for the value",
+        "Close it, then run again.",
+    )
+
+
+def byte_order_mark(path: str) -> DaemonError:
+    """Return the error for a file that begins with a byte order mark."""
+    return DaemonError(
+        f"{path}:1",
+        "the file begins with a byte order mark, which makes its first line unreadable to systemd and to a shell",
+        "Save it as UTF-8 without one, then run again.",
+    )
+
+
+def comment_with_backslash(path: str, line: int) -> DaemonError:
+    """Return the error for a comment that swallows the assignment after it."""
+    return DaemonError(
+        f"{path}:{line}",
+        "the comment ends in a backslash, with which systemd before version 254 swallows the next line",
+        "Remove the backslash, then run again.",
+    )
+
+
+# The unit
+
+
+def not_one_command(unit: str, places: t.Sequence[str]) -> DaemonError:
+    """Return the error for a unit with no command or with several."""
+    found = "it has no ExecStart=" if not places else f"it has more than one ExecStart= ({', '.join(places)})"
+    return DaemonError(
+        unit,
+        found,
+        "Leave exactly one; a drop-in that sets it anew needs a line 'ExecStart=' with nothing after it before.",
+    )
+
+
+def command_prefix(where: str, prefix: str) -> DaemonError:
+    """Return the error for a special prefix of the command that changes how its words are read."""
+    return DaemonError(
+        where,
+        f"ExecStart= begins with '{prefix}', with which options from a variable cannot be passed on",
+        "Remove the prefix.",
+    )
+
+
+def not_dockerd(where: str, program: str) -> DaemonError:
+    """Return the error for a unit that starts something other than dockerd."""
+    return DaemonError(
+        where,
+        f"ExecStart= runs {program}, not dockerd, so that nobody can tell whether it passes options on",
+        "Let the unit call dockerd itself, or set the options in daemon.json.",
+    )
+
+
+def unknown_specifier(where: str, specifier: str) -> DaemonError:
+    """Return the error for a specifier of systemd whose value is not known here."""
+    return DaemonError(
+        where,
+        f"ExecStart= has the specifier {specifier}, whose value cannot be told beforehand",
+        "Write its value in its place.",
+    )
+
+
+def environment_file_missing(path: str, unit: str) -> DaemonError:
+    """Return the error for an environment file without which systemd does not start the unit."""
+    return DaemonError(
+        path,
+        f"{unit} demands this EnvironmentFile=, and it is not there",
+        "Create it, or put a '-' before its path in the unit.",
+    )
+
+
+def not_wired(path: str, variable: str, options_path: str) -> DaemonError:
+    """Return the error for a unit that does not read the options and that must not be changed."""
+    return DaemonError(
+        path,
+        f"the unit does not read {variable} from {options_path}, and unit_wiring is 'none'",
+        f"Add EnvironmentFile=-{options_path} and ${variable} at the end of ExecStart=, or use unit_wiring 'drop_in'.",
+    )
+
+
+def later_drop_in(path: str, unit: str, own_path: str) -> DaemonError:
+    """Return the error for a drop-in that would win over the collection's own."""
+    return DaemonError(
+        path,
+        f"this drop-in of {unit} is read after {own_path} and sets the command or its environment anew",
+        "Give it a name that sorts earlier, or add the options' variable to its ExecStart=.",
+    )
+
+
+def other_command_loaded(unit: str, loaded: str) -> DaemonError:
+    """Return the error for a unit that systemd loaded otherwise than planned."""
+    return DaemonError(
+        unit,
+        f"systemd loaded another command than the one that was written ({loaded})",
+        f"Look with 'systemctl cat {unit}' which of its files sets ExecStart= last.",
+    )
+
+
+# daemon.json
+
+
+def bad_json(where: str, why: str) -> DaemonError:
+    """Return the error for a daemon.json that dockerd cannot read."""
+    return DaemonError(where, f"dockerd cannot read it as JSON: {why}", "Correct it, then run again.")
+
+
+def set_in_both(path: str, found: t.Sequence[tuple[str, str, str]]) -> DaemonError:
+    """Return the error for keys that are set on the command line and in daemon.json: (key, flag's, file's value)."""
+    listed = "; ".join(f"{key} (on the command line: {flag}; in the file: {file})" for key, flag, file in found)
+    return DaemonError(
+        path,
+        f"set both here and on dockerd's command line, with which dockerd does not start: {listed}",
+        "Take the keys out of the file, or use on_conflict 'move' to have that done, with a backup.",
+    )
+
+
+# TLS
+
+
+def tls_without_verify(where: str) -> DaemonError:
+    """Return the error for ``--tls`` alone."""
+    return DaemonError(
+        where,
+        "'tls' without 'tlsverify' accepts clients without a certificate on engines before 20.10",
+        "Use tlsverify with tlscacert, tlscert and tlskey.",
+    )
+
+
+def tls_file_not_named(where: str, names: t.Sequence[str]) -> DaemonError:
+    """Return the error for TLS options that leave a file to dockerd's defaults."""
+    return DaemonError(
+        where,
+        f"TLS is on but {', '.join(names)} is not set: without a CA of its own dockerd trusts every public one",
+        "Name all three files: tlscacert, tlscert and tlskey.",
+    )
+
+
+def tls_file_missing(path: str) -> DaemonError:
+    """Return the error for a TLS file that is not there."""
+    return DaemonError(
+        path, "the options name this TLS file, and it is not there", "Issue the host's certificate first."
+    )
+
+
+def broken_bundle(path: str, whole: int, begun: int) -> DaemonError:
+    """Return the error for a CA file of which not every block is a whole certificate."""
+    return DaemonError(
+        path,
+        f"{begun} PEM blocks begin in it and {whole} of them are whole certificates",
+        "Replace it with the certificates of the CA and nothing else.",
+    )
+
+
+def broken_certificate(where: str, why: str) -> DaemonError:
+    """Return the error for a certificate that cannot be read."""
+    return DaemonError(where, f"the certificate cannot be read: {why}", "Replace the file with a sound copy.")
+
+
+def encrypted_key(path: str) -> DaemonError:
+    """Return the error for a key with a passphrase, which dockerd cannot ask for."""
+    return DaemonError(path, "the key is encrypted, and dockerd cannot ask for a passphrase", "Use a key without one.")
+
+
+def key_does_not_fit(certificate: str, key: str) -> DaemonError:
+    """Return the error for a certificate and a key that do not belong together."""
+    return DaemonError(
+        certificate, f"the key in {key} does not belong to it", "Issue the certificate anew for this key."
+    )
+
+
+def unreadable_pair(certificate: str, key: str, why: str) -> DaemonError:
+    """Return the error for a certificate or key that OpenSSL cannot load."""
+    return DaemonError(
+        f"{certificate} with {key}",
+        f"certificate and key cannot be loaded: {why}",
+        "Replace them with sound PEM files.",
+    )
+
+
+def certificate_refused(certificate: str, ca: str, why: str) -> DaemonError:
+    """Return the error for a server certificate that a client with this CA refuses."""
+    return DaemonError(
+        certificate, f"a client that trusts {ca} refuses it: {why}", "Issue the server's certificate anew from that CA."
+    )
+
+
+def certificate_without_names(certificate: str) -> DaemonError:
+    """Return the error for a certificate without subjectAltName (RFC 6125; Go ignores the common name)."""
+    return DaemonError(
+        certificate,
+        "it carries no subjectAltName, so that Docker clients refuse it",
+        "Issue it anew with the host's names.",
+    )
+
+
+# The network
+
+
+def port_taken(address: str, holder: str) -> DaemonError:
+    """Return the error for a port that another process holds."""
+    return DaemonError(address, f"{holder} listens there already", "Stop it, or choose another port.")
+
+
+def address_absent(address: str, why: str) -> DaemonError:
+    """Return the error for an address that the host does not have."""
+    return DaemonError(
+        address,
+        f"the address is not on this host ({why})",
+        "Listen on an address that 'ip address' shows, or on 0.0.0.0.",
+    )
+
+
+def address_unknown(address: str, why: str) -> DaemonError:
+    """Return the error for a name that does not resolve."""
+    return DaemonError(address, f"the name cannot be resolved on this host: {why}", "Listen on an IP address.")
+
+
+# The engine
+
+
+def no_program(path: str, where: str) -> DaemonError:
+    """Return the error for a daemon that is not there."""
+    return DaemonError(
+        path,
+        f"{where} names it as the daemon, and it is not an executable file",
+        "Install Docker Engine, or correct the unit.",
+    )
+
+
+def no_help(program: str, said: str) -> DaemonError:
+    """Return the error for an engine that does not list its options."""
+    return DaemonError(
+        program,
+        f"'--help' does not list the options of a Docker Engine ({said})",
+        "Look whether the program is dockerd.",
+    )
+
+
+def unknown_flag(name: str, program: str, known: t.Sequence[str]) -> DaemonError:
+    """Return the error for an option that this engine does not know."""
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return DaemonError(
+        f"options, {name}",
+        f"the engine on this host ({program}) knows no such option",
+        f"Look at 'dockerd --help'; options come and go between releases.{hint}",
+    )
+
+
+def engine_refuses(program: str, said: str) -> DaemonError:
+    """Return the error for a configuration that the engine itself refuses, in its words."""
+    return DaemonError(
+        program, f"the engine refuses the new configuration: {said}", "Nothing was changed; correct it and run again."
+    )
+
+
+def live_restore_with_swarm(unit: str) -> DaemonError:
+    """Return the error for two features that exclude each other."""
+    return DaemonError(
+        unit,
+        "live-restore is on and the engine is in a swarm, which dockerd refuses",
+        "Turn live-restore off, or leave the swarm.",
+    )
+
+
+# The transaction
+
+
+def bad_journal(path: str) -> DaemonError:
+    """Return the error for a journal that cannot be read."""
+    return DaemonError(
+        path,
+        "an interrupted run left this journal, and it cannot be read",
+        "Compare the options file, the unit and daemon.json with a backup by hand, then remove the journal.",
+    )
+
+
+def locked(path: str, seconds: float) -> DaemonError:
+    """Return the error for another run on the same host that does not end."""
+    return DaemonError(
+        path,
+        f"another run on this host has held the lock for {seconds:.0f} seconds",
+        "Wait for it to end, then run again.",
+    )
+
+
+def does_not_stop(unit: str, seconds: float) -> DaemonError:
+    """Return the error for a service that keeps running."""
+    return DaemonError(
+        unit, f"it did not stop within {seconds:.0f} seconds", f"Look with 'systemctl status {unit}' what it waits for."
+    )
+
+
+def did_not_start(unit: str, result: str) -> DaemonError:
+    """Return the error for a daemon that ended while it started."""
+    return DaemonError(
+        unit, f"the daemon ended while it started (result: {result})", "The journal's last lines say why."
+    )
+
+
+def starts_too_slowly(unit: str, seconds: float) -> DaemonError:
+    """Return the error for a daemon that never reported that it was ready."""
+    return DaemonError(
+        unit,
+        f"the daemon did not report that it was ready within {seconds:.0f} seconds",
+        "Raise 'timeout' if the host needs longer, or look into the journal for what it waits for.",
+    )
+
+
+def engine_silent(unit: str, where: t.Sequence[str]) -> DaemonError:
+    """Return the error for a daemon that runs but does not answer."""
+    return DaemonError(
+        unit, f"the engine does not answer ({'; '.join(where)})", "The journal's last lines may say why."
+    )
+
+
+def other_arguments(unit: str, argv: t.Sequence[str]) -> DaemonError:
+    """Return the error for a daemon that runs with other arguments than planned."""
+    return DaemonError(
+        unit, f"the daemon runs with other arguments than planned: {' '.join(argv)}", f"Look at 'systemctl cat {unit}'."
+    )
+
+
+def did_not_stay(unit: str, result: str) -> DaemonError:
+    """Return the error for a daemon that ended soon after it had answered."""
+    return DaemonError(
+        unit,
+        f"the daemon answered and then ended within seconds (result: {result})",
+        "The journal's last lines say why.",
+    )
+
+
+class RolledBackError(DaemonError):
+    """A change did not work and was undone: files and daemon are as they were."""
+
+
+class NotRolledBackError(DaemonError):
+    """A change did not work and could not be undone. The journal is still there."""
+
+
+def rolled_back(
+    problem: RemoteApiError, restored: t.Sequence[str], lines: t.Sequence[str], *, restarted: bool
+) -> RolledBackError:
+    """Return the error for a change that was undone: what went wrong, what was restored, what the journal says."""
+    files = f"Put back: {', '.join(restored)}." if restored else "No file had been changed."
+    daemon = " The daemon was started again as before, and answers." if restarted else " The daemon was not touched."
+    said = f" Last lines of the journal: {' | '.join(lines)}" if lines else ""
+    return RolledBackError(problem.subject, problem.cause, f"{problem.remedy} {files}{daemon}{said}")
+
+
+def not_rolled_back(
+    unit: str, problem: RemoteApiError, worse: RemoteApiError, journal: str, lines: t.Sequence[str]
+) -> NotRolledBackError:
+    """Return the error for a change that could not be undone, the alarm first."""
+    said = f" Last lines of the journal: {' | '.join(lines)}" if lines else ""
+    return NotRolledBackError(
+        f"DOCKER MAY BE DOWN ON THIS HOST: {unit}",
+        f"the change failed ({problem}) and putting everything back failed too ({worse})",
+        f"Look at 'systemctl status {unit}' now. What was there before is in {journal}; the next run tries again.{said}",
+    )
+
+
+__all__ = tuple(
+    name for name, item in list(globals().items()) if getattr(item, "__module__", None) == __name__ and name[0] != "_"
+)

@@ -38,8 +38,7 @@ def run_command(argv: t.Sequence[str], timeout: float) -> Completed:
         done = subprocess.run(
             list(argv),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             encoding="utf-8",
             errors="replace",
             timeout=timeout,
@@ -58,6 +57,105 @@ def unit_name(service: str) -> str:
     return service if service.endswith(".service") else f"{service}.service"
 
 
+@dataclass(frozen=True)
+class ServiceState:
+    """What systemd says of a service: ``active`` as in ``active``, ``failed``, ``activating``; its main process."""
+
+    load: str
+    active: str
+    sub: str
+    result: str
+    main_pid: int
+    restarts: int
+    needs_reload: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the service has started and has a main process."""
+        return self.active in ("active", "reloading") and self.main_pid > 0
+
+
+class Systemd:
+    """systemd as far as one service needs it. ``run`` is how commands are run."""
+
+    def __init__(self, service: str, run: Run = run_command) -> None:
+        """Speak of ``service``, a full unit name."""
+        self.service = service
+        self.socket = service.rpartition(".")[0] + ".socket"
+        self._run = run
+
+    def _show(self, unit: str, *names: str) -> dict[str, str]:
+        """Return properties of a unit, as ``systemctl show`` prints them."""
+        answer = self._run(["systemctl", "show", f"--property={','.join(names)}", unit], 30.0)
+        if answer.returncode:
+            raise errors.systemctl_failed(f"show {unit}", answer.stderr.strip())
+        return dict(line.partition("=")[::2] for line in answer.stdout.splitlines())
+
+    def state(self) -> ServiceState:
+        """Return the service's state. Raises DaemonError where systemd does not answer."""
+        found = self._show(
+            self.service,
+            "LoadState",
+            "ActiveState",
+            "SubState",
+            "Result",
+            "MainPID",
+            "NRestarts",
+            "NeedDaemonReload",
+        )
+        return ServiceState(
+            load=found.get("LoadState", ""),
+            active=found.get("ActiveState", ""),
+            sub=found.get("SubState", ""),
+            result=found.get("Result", ""),
+            main_pid=int(found.get("MainPID") or 0),
+            restarts=int(found.get("NRestarts") or 0),
+            needs_reload=found.get("NeedDaemonReload") == "yes",
+        )
+
+    def loaded_command(self) -> str:
+        """Return the command as systemd has loaded it: its words joined by blanks, variables not replaced."""
+        text = self._show(self.service, "ExecStart").get("ExecStart", "")
+        return text.partition("argv[]=")[2].partition(" ; ignore_errors=")[0]
+
+    def socket_is_active(self) -> bool:
+        """Return whether the socket unit of the same name listens."""
+        return self._run(["systemctl", "is-active", "--quiet", self.socket], 30.0).returncode == 0
+
+    def reload(self) -> None:
+        """Make systemd read its unit files again. Raises DaemonError."""
+        self._do("daemon-reload")
+
+    def reset_failed(self) -> None:
+        """Forget earlier failures and starts, of which only a few are allowed a minute (StartLimitBurst=)."""
+        self._run(["systemctl", "reset-failed", self.service, self.socket], 30.0)
+
+    def kill(self) -> None:
+        """Kill the service's main process and what it is starting. Raises DaemonError."""
+        self._do("kill", "--signal=SIGKILL", self.service)
+
+    def start_job(self, verb: str, *units: str) -> None:
+        """Queue a job without waiting for it: the unit's own time limit may be infinite. Raises DaemonError."""
+        self._do("--no-block", verb, *units)
+
+    def _do(self, *words: str) -> None:
+        """Run systemctl. Raises DaemonError when it fails."""
+        answer = self._run(["systemctl", *words], 90.0)
+        if answer.returncode:
+            raise errors.systemctl_failed(" ".join(words), answer.stderr.strip())
+
+    def journal(self, since: float) -> list[str]:
+        """Return the last lines of the service's journal since a time (seconds since 1970); none on any failure."""
+        try:
+            answer = self._run(
+                ["journalctl", f"--unit={self.service}", f"--since=@{since:.0f}", "--lines=15", "--output=cat", "-q"],
+                15.0,
+            )
+        except errors.DaemonError:
+            return []
+        return answer.stdout.splitlines()
+
+
 def require_service(service: str, run: Run = run_command) -> None:
     """Return when systemd runs this machine and can start the unit; raise DaemonError otherwise. Changes nothing."""
     if not os.path.isdir("/run/systemd/system"):
@@ -71,4 +169,4 @@ def require_service(service: str, run: Run = run_command) -> None:
         raise errors.no_service(unit)
 
 
-__all__ = ("Completed", "Run", "require_service", "run_command", "unit_name")
+__all__ = ("Completed", "Run", "ServiceState", "Systemd", "require_service", "run_command", "unit_name")

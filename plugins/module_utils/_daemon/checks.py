@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Checking a plan against the engine and the host before a byte is written. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run
+
+_LIMIT = 60.0
+# A place where no file can be: dockerd reads its whole configuration, and gives up before it touches anything else.
+_NO_PID_FILE = "/dev/null/no-daemon-is-started"
+
+
+def check(plan: Plan, run: Run, *, allow_missing_tls: bool) -> None:
+    """Return when the engine on this host would start with the plan's arguments, as far as can be told beforehand.
+
+    ``allow_missing_tls``: the certificates may still have to be made (check mode on a host never touched before);
+    then what depends on them is left out. Raises DaemonError or FilesError.
+    """
+    program = plan.argv[0]
+    if not os.path.isabs(program) or not os.access(program, os.X_OK):
+        raise errors.no_program(program, f"{plan.command.path}:{plan.command.first_line}")
+    flags = _flags(program, run)
+    for option in plan.options:
+        if option.name not in flags:
+            raise errors.unknown_flag(option.name, program, sorted(flags))
+    missing = tls_files.missing(plan.tls) if plan.tls and allow_missing_tls else []
+    if plan.tls and not missing:
+        tls_files.check(plan.tls)
+    check_addresses(plan.listen, plan.running.pid if plan.running else 0)
+    if not missing:
+        _check_with_engine(plan, run, has_validate="validate" in flags)
+    if plan.live_restore:
+        _check_no_swarm(plan)
+
+
+def _flags(program: str, run: Run) -> set[str]:
+    """Return the names of the options that this engine knows. Raises DaemonError when it does not print them."""
+    answer = run([program, "--help"], _LIMIT)
+    names = set(re.findall(r"(?m)^\s+(?:-\w, )?--([a-z0-9-]+)", answer.stdout + answer.stderr))
+    if "host" not in names:
+        raise errors.no_help(program, answer.stderr.strip()[:200])
+    return names
+
+
+def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
+    """Let the engine itself read the arguments and daemon.json as they will be. Raises DaemonError with its words.
+
+    Engines from 23.0 on have ``--validate``. Older ones are started with a pid file that cannot be: they read their
+    configuration first, and the pid file before anything else. daemon.json as it will be is read from a copy.
+    """
+    pending = [change.after for change in plan.changes if change.path == plan.daemon_json]
+    if not has_validate and "pidfile" in plan.configuration:
+        return
+    copy = ""
+    try:
+        arguments = list(plan.argv)
+        if pending and pending[0] is not None:
+            descriptor, copy = tempfile.mkstemp(prefix="daemon-", suffix=".json")
+            with open(descriptor, "wb") as stream:
+                stream.write(pending[0])
+            arguments.append(f"--config-file={copy}")
+        arguments.append("--validate" if has_validate else f"--pidfile={_NO_PID_FILE}")
+        answer = run(arguments, _LIMIT)
+    finally:
+        if copy:
+            os.unlink(copy)
+    said = answer.stderr.strip().replace(copy or "\0", plan.daemon_json)
+    if answer.returncode and not (not has_validate and _NO_PID_FILE.rpartition("/")[0] in said):
+        raise errors.engine_refuses(plan.argv[0], _last_words(said))
+
+
+def _last_words(said: str) -> str:
+    """Return the engine's own sentence out of what it printed: the last line, free of log decoration."""
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("See '")]
+    last = lines[-1] if lines else "no reason given"
+    match = re.search(r'msg="((?:[^"\\]|\\.)*)"', last)
+    text = json.loads(f'"{match.group(1)}"') if match else last
+    return text.strip()
+
+
+def _check_no_swarm(plan: Plan) -> None:
+    """Raise DaemonError when live-restore meets swarm mode, which dockerd does not start with."""
+    for path in plan.local_sockets:
+        info = get_json(path, "/info") or {}
+        if (info.get("Swarm") or {}).get("LocalNodeState") in ("active", "pending", "locked"):
+            raise errors.live_restore_with_swarm(plan.service)
+
+
+__all__ = ("check",)

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The whole job on one host: see, plan, check, carry out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import plan as planning
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd, run_command
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How to go about it: ``restart`` is when_needed, never or always; ``timeout`` in seconds."""
+
+    check: bool
+    restart: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or in check mode would be: the plan, and what became of the restart."""
+
+    plan: planning.Plan
+    changed: bool
+    restarted: bool
+    restart_due: bool
+    undone: tuple[str, ...]
+    containers_stopped: int
+
+
+def configure(request: planning.Request, mode: Mode, run: Run = run_command) -> Outcome:
+    """Bring the daemon's options, its unit and the running daemon to what is asked for. Raises RemoteApiError.
+
+    Whether a restart is due is seen on the running daemon, not remembered: what an earlier run wrote and did not
+    get to apply is applied by this one.
+    """
+    if not os.path.isdir("/run/systemd/system"):
+        raise errors.no_systemd()
+    lock = contextlib.nullcontext() if mode.check else exclusive(request.service, mode.timeout)
+    with lock:
+        systemd = Systemd(request.service, run)
+        journal = Journal(request.service)
+        pending = tuple(entry.path for entry in journal.pending())
+        if pending and not mode.check:
+            _transaction().undo_interrupted(journal, systemd)
+        plan = _make_plan(request, systemd)
+        restart_due = bool(plan.restart_reasons) or mode.restart == "always"
+        restart = restart_due and mode.restart != "never"
+        changed = bool(plan.changes or restart or pending)
+        stopped = 0
+        if plan.changes or restart_due:
+            _checks().check(plan, run, allow_missing_tls=mode.check)
+            stopped = _containers_to_stop(plan) if restart_due else 0
+        if (plan.changes or restart) and not mode.check:
+            transaction = _transaction()
+            with transaction.undisturbed():
+                transaction.carry_out(plan, systemd, journal, transaction.Timing(mode.timeout), restart=restart)
+    return Outcome(plan, changed, restart, restart_due and not restart, pending, stopped)
+
+
+def _checks() -> t.Any:
+    """Return the module with the checks, loaded only when there is something to check: most runs change nothing."""
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import checks
+
+    return checks
+
+
+def _transaction() -> t.Any:
+    """Return the module that carries out plans, loaded only when there is something to do."""
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import transaction
+
+    return transaction
+
+
+def _make_plan(request: planning.Request, systemd: Systemd) -> planning.Plan:
+    """Return the plan for the service as systemd and the kernel show it. Raises RemoteApiError."""
+    state = systemd.state()
+    if state.load == "masked":
+        raise errors.masked_service(request.service)
+    if state.load == "not-found":
+        raise errors.no_service(request.service)
+    return planning.make(request, state, read_process(state.main_pid) if state.is_running else None)
+
+
+def _containers_to_stop(plan: planning.Plan) -> int:
+    """Return how many running containers a restart stops: none with live-restore, all without."""
+    if plan.running is None or plan.live_restore:
+        return 0
+    for path in plan.local_sockets:
+        containers = get_json(path, "/containers/json")
+        if isinstance(containers, list):
+            return len(containers)
+    return 0
+
+
+__all__ = ("Mode", "Outcome", "configure")

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""daemon.json, the other place where dockerd reads its configuration.
+
+A key that is both there and on the command line stops dockerd, even when the values are equal (dockerd reference,
+"Daemon configuration file").
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
+    Option,
+    file_name,
+    may_be_in_both,
+    values,
+)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A key that is set in both places: its name in the file, the flag's name, and both values as text."""
+
+    key: str
+    option: str
+    from_flag: str
+    from_file: str
+
+
+def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
+    """Return what the file says; nothing where it is absent or empty, as for dockerd.
+
+    Raises DaemonError, with line and column, where it is not a JSON object.
+    """
+    text = (content or b"").decode("utf-8-sig", "replace")
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as problem:
+        line = getattr(problem, "lineno", 1)
+        raise errors.bad_json(f"{path}:{line}", getattr(problem, "msg", str(problem))) from problem
+    if not isinstance(found, dict):
+        raise errors.bad_json(f"{path}:1", "it holds something other than an object")
+    return found
+
+
+def conflicts(configuration: t.Mapping[str, t.Any], options: t.Sequence[Option]) -> list[Conflict]:
+    """Return every key that is both in the file and among the options of the command line, in the latter's order."""
+    found: dict[str, Conflict] = {}
+    for option in options:
+        key = file_name(option.name)
+        if key in configuration and not may_be_in_both(option.name):
+            from_flag = ", ".join(values(options, option.name))
+            found[key] = Conflict(key, option.name, from_flag, json.dumps(configuration[key]))
+    return list(found.values())
+
+
+def without(content: bytes, keys: t.Collection[str]) -> bytes:
+    """Return the file without the keys, everything else in the same order; indented by four blanks."""
+    configuration = parse(content, "daemon.json")
+    rest = {key: value for key, value in configuration.items() if key not in keys}
+    return (json.dumps(rest, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+__all__ = ("Conflict", "conflicts", "parse", "without")

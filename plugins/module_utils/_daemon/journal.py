@@ -1,0 +1,177 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The write-ahead journal: what was there before a change, kept until the change has proved itself.
+
+It outlives the module, a lost connection and a power cut, so that the next run can put everything back.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+import typing as t
+from dataclasses import asdict, dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    FileState,
+    files_error,
+    read_file,
+    read_state,
+    remove_file,
+    write_atomically,
+)
+
+_DIRECTORY = "/var/lib/docker-remote-api"
+_LOCK_DIRECTORY = "/run/lock"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a change: what was there (None: nothing), and the SHA-256 of what comes (None: nothing)."""
+
+    path: str
+    before: FileState | None
+    after_sha256: str | None
+
+
+def _digest(content: bytes | None) -> str | None:
+    """Return the SHA-256 of the bytes in hexadecimal, None for None."""
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+class Journal:
+    """The journal of one service. It exists on the disk only between begin() and commit()."""
+
+    def __init__(self, service: str, directory: str = _DIRECTORY) -> None:
+        """Name the journal of ``service``, a full unit name, in ``directory``."""
+        self.path = f"{directory}/{service}.journal"
+
+    def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> list[Entry]:
+        """Write down, durably, what is at each path before it is changed: (path, before, after). Raises FilesError."""
+        entries = [Entry(path, before, _digest(after)) for path, before, after in changes]
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        except OSError as problem:
+            raise files_error(os.path.dirname(self.path), "created", problem) from problem
+        text = json.dumps({"version": 1, "entries": [_to_json(entry) for entry in entries]}, indent=1)
+        write_atomically(self.path, text.encode("ascii"), mode=0o600)
+        return entries
+
+    def pending(self) -> list[Entry]:
+        """Return what an interrupted run left to be put back; nothing without a journal. Raises DaemonError."""
+        content = read_file(self.path)
+        if content is None:
+            return []
+        try:
+            return [_from_json(entry) for entry in json.loads(content)["entries"]]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise errors.bad_journal(self.path) from problem
+
+    def commit(self) -> None:
+        """Forget the journal: the change stands. Raises FilesError."""
+        remove_file(self.path)
+
+
+def _to_json(entry: Entry) -> dict[str, t.Any]:
+    """Return the entry as JSON takes it; bytes in base64."""
+    before = None if entry.before is None else dict(asdict(entry.before), content=_encode(entry.before.content))
+    return {"path": entry.path, "before": before, "after_sha256": entry.after_sha256}
+
+
+def _encode(content: bytes) -> str:
+    """Return bytes as base64 text."""
+    return base64.b64encode(content).decode("ascii")
+
+
+def _from_json(found: t.Mapping[str, t.Any]) -> Entry:
+    """Return the entry that _to_json() wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    before = found["before"]
+    state = None if before is None else FileState(**dict(before, content=base64.b64decode(before["content"])))
+    return Entry(found["path"], state, found["after_sha256"])
+
+
+def put_back(entries: t.Sequence[Entry]) -> list[str]:
+    """Restore each file to what it was, with owner, mode and time, the last one first; return the paths restored.
+
+    A file that is neither as it was nor as the change made it was edited by somebody since, and is left alone.
+    Every file is tried; then the first failure is raised as FilesError.
+    """
+    restored: list[str] = []
+    failures = []
+    for entry in reversed(entries):
+        try:
+            if _restore(entry):
+                restored.append(entry.path)
+        except RemoteApiError as problem:
+            failures.append(problem)
+    if failures:
+        raise failures[0]
+    return restored
+
+
+def _restore(entry: Entry) -> bool:
+    """Restore one file; return whether anything had to be done. Raises FilesError."""
+    now = read_state(entry.path)
+    if now == entry.before:
+        return False
+    if _digest(None if now is None else now.content) not in (entry.after_sha256, _digest_before(entry)):
+        return False
+    if entry.before is None:
+        remove_file(entry.path)
+    else:
+        old = entry.before
+        write_atomically(entry.path, old.content, mode=old.mode, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
+    return True
+
+
+def _digest_before(entry: Entry) -> str | None:
+    """Return the SHA-256 of what was there, None for nothing."""
+    return None if entry.before is None else _digest(entry.before.content)
+
+
+@contextlib.contextmanager
+def exclusive(service: str, wait: float, directory: str = _LOCK_DIRECTORY) -> t.Iterator[None]:
+    """Hold the lock of the service: of two runs at once on a host, one waits for the other, ``wait`` seconds at most.
+
+    The kernel drops the lock with the process. Raises DaemonError.
+    """
+    path = f"{directory}/docker-remote-api.{service}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as problem:
+        raise files_error(path, "opened", problem) from problem
+    try:
+        deadline = time.monotonic() + wait
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise errors.locked(path, wait)
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Return whether the lock could be had. Raises OSError for anything but somebody else's lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EWOULDBLOCK, errno.EINTR):
+            return False
+        raise
+    return True
+
+
+__all__ = ("Entry", "Journal", "exclusive", "put_back")

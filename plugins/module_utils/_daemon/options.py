@@ -1,0 +1,328 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""dockerd's command-line options: reading an argument list, and merging into it what was asked for.
+
+The rules of the command line are those of the Go package pflag, which dockerd uses: ``--name value``,
+``--name=value``, ``-n value`` and ``-nvalue`` are the same, and a switch takes its value only after ``=``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+
+_SHORT_NAMES = {"H": "host", "D": "debug", "l": "log-level", "b": "bridge", "G": "group", "g": "graph", "p": "pidfile"}
+
+# Options without a value of their own (reference of the dockerd command line). An engine's own list, from its
+# --help, takes precedence where it is known; this one serves to read what already stands in a file.
+_SWITCHES = frozenset(
+    {
+        "debug",
+        "experimental",
+        "help",
+        "icc",
+        "ip-forward",
+        "ip-forward-no-drop",
+        "ip-masq",
+        "iptables",
+        "ip6tables",
+        "ipv6",
+        "live-restore",
+        "no-new-privileges",
+        "raw-logs",
+        "rootless",
+        "selinux-enabled",
+        "tls",
+        "tlsverify",
+        "userland-proxy",
+        "validate",
+        "version",
+        "allow-direct-routing",
+        "disable-legacy-registry",
+        "api-enable-cors",
+    }
+)
+
+# How daemon.json calls an option that can be given more than once (dockerd reference, "Daemon configuration file").
+_FILE_NAMES = {
+    "host": "hosts",
+    "label": "labels",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "storage-opt": "storage-opts",
+    "log-opt": "log-opts",
+    "registry-mirror": "registry-mirrors",
+    "insecure-registry": "insecure-registries",
+    "authorization-plugin": "authorization-plugins",
+    "default-ulimit": "default-ulimits",
+    "default-address-pool": "default-address-pools",
+    "default-network-opt": "default-network-opts",
+    "node-generic-resource": "node-generic-resources",
+    "allow-nondistributable-artifacts": "allow-nondistributable-artifacts",
+    "feature": "features",
+    "cdi-spec-dir": "cdi-spec-dirs",
+    "add-runtime": "runtimes",
+}
+
+# The only key that dockerd accepts in both places (moby, daemon/config: flatOptions and skipDuplicates).
+_MAY_BE_IN_BOTH = frozenset({"add-runtime"})
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
+
+# Characters that systemd and a shell read alike, in double quotes and when the value is split into words:
+# no white space, quotes, backslash, dollar, backtick, glob characters or comment signs.
+_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]{}~^!-]+\Z")
+_GLOB = re.compile(r"[\[\]]")
+
+Value = t.Union[str, int, float, bool, t.Sequence[t.Any], t.Mapping[str, t.Any]]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as it stands on a command line: its long name, its value (None for a bare switch), its words."""
+
+    name: str
+    value: str | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """A TCP address on which dockerd listens: host name or IP address (no brackets), and port."""
+
+    host: str
+    port: int
+
+
+def file_name(option: str) -> str:
+    """Return how daemon.json calls the option, such as ``hosts`` for ``host``."""
+    return _FILE_NAMES.get(option, option)
+
+
+def may_be_in_both(option: str) -> bool:
+    """Return whether dockerd accepts the option as flag and in daemon.json at once."""
+    return option in _MAY_BE_IN_BOTH
+
+
+def read_arguments(arguments: t.Sequence[str], where: str) -> list[Option]:
+    """Return the options on a command line (without the program's name) in their order.
+
+    ``where`` names the file or unit for messages. Raises DaemonError for a word that is no option, since dockerd
+    accepts no arguments.
+    """
+    found: list[Option] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, value, known = _split_word(word)
+        if not known:
+            raise errors.stray_argument(where, word)
+        words = [word]
+        if value is None and name not in _SWITCHES:
+            if not rest:
+                raise errors.option_without_value(where, word)
+            value = rest.pop(0)
+            words.append(value)
+        found.append(Option(name, value, tuple(words)))
+    return found
+
+
+def _split_word(word: str) -> tuple[str, str | None, bool]:
+    """Return (long name, value or None, whether it is an option at all) of one word of a command line."""
+    if word.startswith("--") and len(word) > 2:
+        name, equals, value = word[2:].partition("=")
+        return name, value if equals else None, bool(name)
+    if word.startswith("-") and len(word) > 1:
+        name = _SHORT_NAMES.get(word[1], word[1])
+        value = word[2:]
+        return name, (value[1:] if value.startswith("=") else value) or None, word[1] != "-"
+    return "", None, False
+
+
+def check_options(options: t.Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
+    """Return the wanted options as name -> command-line words, such as ``("--dns=8.8.8.8", "--dns=8.8.4.4")``.
+
+    True gives ``--name``, False gives ``--name=false``, a list one word per item, a mapping one ``key=value`` per
+    item. The form ``--name=value`` is the one that audit tools look for (CIS Docker Benchmark 2.7 and 3.9 to 3.14).
+    Raises DaemonError for a name or value that cannot stand in an options file.
+    """
+    return {name: tuple(_words(name, value)) for name, value in options.items()}
+
+
+def _words(name: str, value: Value) -> t.Iterator[str]:
+    """Yield the command-line words of one wanted option."""
+    if not _NAME.match(name):
+        raise errors.bad_option_name(name)
+    if isinstance(value, bool):
+        yield f"--{name}" if value else f"--{name}=false"
+        return
+    if isinstance(value, t.Mapping):
+        items = [f"{key}={_scalar(name, item)}" for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        items = [_scalar(name, item) for item in value]
+    else:
+        items = [_scalar(name, value)]
+    if not items:
+        raise errors.option_without_items(name)
+    for item in items:
+        if name == "host":
+            parse_host(item)
+        elif name == "dns":
+            _check_address(name, item)
+        yield check_word(f"--{name}={item}")
+
+
+def _scalar(name: str, value: t.Any) -> str:
+    """Return one value as dockerd reads it. Raises DaemonError for anything that is not one plain value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)) and str(value) != "":
+        return str(value)
+    raise errors.bad_option_value(name, value)
+
+
+def _check_address(name: str, value: str) -> None:
+    """Raise DaemonError unless the value is an IP address, as dockerd demands of ``--dns``."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as problem:
+        raise errors.not_an_address(name, value) from problem
+
+
+def check_word(word: str) -> str:
+    """Return the word if systemd and a shell read it alike from an options file. Raises DaemonError otherwise."""
+    bracketed = _GLOB.search(word) and not re.match(r"--?[A-Za-z-]+=?(tcp://)?\[[0-9A-Fa-f:.%]+\](:[0-9]+)?\Z", word)
+    if not _SAFE.match(word) or bracketed or word.startswith("~"):
+        raise errors.word_not_safe(word)
+    return word
+
+
+def parse_host(value: str) -> ListenAddress | None:
+    """Return the TCP address that ``--host=value`` means, or None for a local one (unix, fd).
+
+    Address and port have to be written out: dockerd itself takes 2375 for a missing port even with TLS, and
+    localhost for a missing address. Raises DaemonError.
+    """
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        scheme, rest = "tcp", value
+    if scheme in ("unix", "fd"):
+        return None
+    if scheme != "tcp":
+        raise errors.bad_listen_address(value, "dockerd listens on tcp://, unix:// and fd:// addresses only")
+    match = re.match(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([A-Za-z0-9_.-]+)):([0-9]+)/?\Z", rest)
+    if not match:
+        raise errors.bad_listen_address(value, "it is not ADDRESS:PORT")
+    port = int(match.group(3))
+    if not 1 <= port <= 65535:
+        raise errors.bad_listen_address(value, f"port {port} is not between 1 and 65535")
+    if match.group(1):
+        _check_address("host", match.group(1).partition("%")[0])
+    elif re.match(r"[0-9.]+\Z", match.group(2)):
+        _check_address("host", match.group(2))
+    return ListenAddress(match.group(1) or match.group(2), port)
+
+
+def is_local_host(option: Option) -> bool:
+    """Return whether the option is a ``--host`` that is not reached over the network (unix or fd)."""
+    return option.name == "host" and (option.value or "").partition("://")[0] in ("unix", "fd")
+
+
+def merge(
+    present: t.Sequence[Option],
+    wanted: t.Mapping[str, tuple[str, ...]],
+    *,
+    remove: t.Collection[str] = (),
+    exclusive: bool = False,
+) -> tuple[str, ...]:
+    """Return the words of the options after the change: what was there, with what is wanted in its place.
+
+    A wanted option stands where its first occurrence stood, the others follow at the end. What has the wanted value
+    already keeps its spelling, so that no restart is due for it. Options that are neither wanted nor to be removed
+    stay word for word, unless ``exclusive``. Of ``host``, only the TCP addresses are replaced: a local socket that is
+    there stays.
+    """
+    words: list[str] = []
+    done: set[str] = set()
+    as_wanted = {name for name, items in wanted.items() if _wanted_values(items) == _replaced_values(present, name)}
+    for option in present:
+        if is_local_host(option) and not exclusive and "host" not in remove:
+            words.extend(option.words)
+        elif option.name in as_wanted:
+            done.add(option.name)
+            words.extend(option.words)
+        elif option.name in wanted:
+            if option.name not in done:
+                done.add(option.name)
+                words.extend(wanted[option.name])
+        elif option.name not in remove and not exclusive:
+            words.extend(option.words)
+    for name, items in wanted.items():
+        if name not in done:
+            words.extend(items)
+    return _without_repeated_hosts(words)
+
+
+def _wanted_values(words: t.Sequence[str]) -> list[str]:
+    """Return the values in words of the form ``--name=value``; ``true`` for a bare ``--name``."""
+    return [word.partition("=")[2] if "=" in word else "true" for word in words]
+
+
+def _replaced_values(present: t.Sequence[Option], name: str) -> list[str]:
+    """Return the values of the option that a wanted one would replace: all but local sockets."""
+    return values([option for option in present if not is_local_host(option)], name)
+
+
+def _without_repeated_hosts(words: t.Sequence[str]) -> tuple[str, ...]:
+    """Return the words without a second identical ``--host=...`` (the same socket cannot be opened twice)."""
+    seen: set[str] = set()
+    kept = []
+    for word in words:
+        if word.startswith("--host=") and word in seen:
+            continue
+        seen.add(word)
+        kept.append(word)
+    return tuple(kept)
+
+
+def values(options: t.Sequence[Option], name: str) -> list[str]:
+    """Return all values given for the option, in order; ``true`` for a bare switch."""
+    return ["true" if option.value is None else option.value for option in options if option.name == name]
+
+
+def last_value(options: t.Sequence[Option], name: str) -> str | None:
+    """Return the value that counts for an option that can be given once: the last one, or None."""
+    found = values(options, name)
+    return found[-1] if found else None
+
+
+def is_on(options: t.Sequence[Option], name: str) -> bool:
+    """Return whether the switch is on; what is not false counts as on, as for Go's strconv.ParseBool."""
+    value = last_value(options, name)
+    return value is not None and value not in ("0", "f", "F", "false", "FALSE", "False")
+
+
+__all__ = (
+    "ListenAddress",
+    "Option",
+    "Value",
+    "check_options",
+    "check_word",
+    "file_name",
+    "is_local_host",
+    "is_on",
+    "last_value",
+    "may_be_in_both",
+    "merge",
+    "parse_host",
+    "read_arguments",
+    "values",
+)
