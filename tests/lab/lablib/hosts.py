@@ -232,17 +232,25 @@ def _clear(name: str) -> None:
         subprocess.run(
             ["ssh", "-o", f"ControlPath={control}", "-O", "exit", "lab"], capture_output=True, timeout=10, check=False
         )
+    _clear_after_nspawn(name)
     machine.unmount_under(directory)
     machine.remove_groups(name)
-    host = all_hosts().get(name)
-    if host:
-        for kind in ("propagate", "unix-export"):
-            left = Path("/run/systemd/nspawn", kind, host.machine_name)
-            machine.unmount_under(left)
-            with suppress(FileNotFoundError):
-                left.rmdir()
     if directory.exists():
         shutil.rmtree(directory)
+
+
+def _clear_after_nspawn(name: str) -> None:
+    """Remove what systemd-nspawn leaves in /run when it is killed: a host's directories, and the lock of its root."""
+    host = all_hosts().get(name)
+    if host is None:
+        return
+    for kind in ("propagate", "unix-export"):
+        left = Path("/run/systemd/nspawn", kind, host.machine_name)
+        machine.unmount_under(left)
+        with suppress(FileNotFoundError):
+            left.rmdir()
+    root = (host.directory / "merged").stat()
+    Path(f"/run/systemd/nspawn/locks/inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
 
 
 def _boot(host: Host) -> None:
