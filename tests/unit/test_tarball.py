@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (tarball,) = built.glob("dockerfleet-remote_api-*.tar.gz")
     with tarfile.open(tarball) as archive:
         names = {member.name for member in archive.getmembers() if member.isfile()}
-    command = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", path, tarball]
+    command = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(path), str(tarball)]
     subprocess.run(command, check=True, capture_output=True)
     return Installed(names, path)
 
