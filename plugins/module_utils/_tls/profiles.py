@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""What a certificate for a server or a client has to carry. The signer writes it, and the host compares with it."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, keys
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names as names_of
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
+    ExtendedKeyUsageOID,
+    NameOID,
+    rsa,
+    x509,
+)
+
+if t.TYPE_CHECKING:
+    Extensions = list[tuple[x509.ExtensionType, bool]]
+
+USAGES = ("server", "client")
+MOST_DAYS = 36500
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is asked for: the usage (one of USAGES), common name, names in their normal spelling, and type of key."""
+
+    usage: str
+    common_name: str
+    names: tuple[str, ...]
+    key_type: str
+
+
+def profile(usage: str, common_name: str | None, names: t.Iterable[str], key_type: str) -> Profile:
+    """Return the profile for the arguments as the user gave them. Raises TlsError for a name that cannot be used."""
+    normal = names_of.normal_names(names)
+    if usage == "server" and not normal:
+        raise errors.no_names()
+    return Profile(usage, names_of.common_name(common_name, normal), normal, key_type)
+
+
+def check_days(days: int, renew_before_days: int) -> None:
+    """Raise TlsError for numbers of days with which every run would issue a certificate, or that no date can bear."""
+    if not 1 <= days <= MOST_DAYS:
+        raise errors.bad_days("days", str(days), f"it must be from 1 to {MOST_DAYS}")
+    if not 0 <= renew_before_days < days:
+        raise errors.bad_days(
+            "renew_before_days", str(renew_before_days), f"it must be from 0 to less than days ({days})"
+        )
+
+
+def subject(common_name: str) -> x509.Name:
+    """Return the subject of a certificate or of a request for one."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def usage_of(usage: str) -> x509.ExtendedKeyUsage:
+    """Return the extension that allows this usage and no other: a stolen server's key must not open other servers."""
+    return x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.SERVER_AUTH if usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH]
+    )
+
+
+def key_usage(*, signatures: bool = False, encipherment: bool = False, authority: bool = False) -> x509.KeyUsage:
+    """Return the extension keyUsage (RFC 5280, section 4.2.1.3) with these bits set and all others not."""
+    return x509.KeyUsage(
+        digital_signature=signatures,
+        content_commitment=False,
+        key_encipherment=encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def requested_extensions(wanted: Profile, key: keys.PublicKey) -> Extensions:
+    """Return the extensions, each with whether it is critical, that do not depend on who signs.
+
+    RSA keys may also encipher (RFC 5246, section 7.4.2): some old clients choose a key exchange that does.
+    """
+    found: Extensions = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (key_usage(signatures=True, encipherment=isinstance(key, rsa.RSAPublicKey)), True),
+        (usage_of(wanted.usage), False),
+    ]
+    if wanted.names:
+        general = [
+            x509.IPAddress(ipaddress.ip_address(name)) if names_of.is_address(name) else x509.DNSName(name)
+            for name in wanted.names
+        ]
+        found.append((x509.SubjectAlternativeName(general), False))
+    return found
+
+
+def key_identifier_of(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Return the extension by which clients find the authority among several (RFC 5280, section 4.2.1.1)."""
+    try:
+        digest = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        digest = x509.SubjectKeyIdentifier.from_public_key(authority.public_key()).digest
+    return x509.AuthorityKeyIdentifier(
+        key_identifier=digest, authority_cert_issuer=None, authority_cert_serial_number=None
+    )
+
+
+def extensions(wanted: Profile, key: keys.PublicKey, authority: x509.Certificate) -> Extensions:
+    """Return all extensions, each with whether it is critical, of a certificate that the authority issues.
+
+    They pass the strict checks of OpenSSL, which Python uses by default since 3.13 (X509_V_FLAG_X509_STRICT).
+    """
+    return [
+        *requested_extensions(wanted, key),
+        (x509.SubjectKeyIdentifier.from_public_key(key), False),
+        (key_identifier_of(authority), False),
+    ]
+
+
+def is_strict(authority: x509.Certificate) -> bool:
+    """Return whether an authority's certificate passes those strict checks too, for any program.
+
+    One made with ``openssl req -new -x509`` alone does not, as it has no keyUsage: Python 3.13 and later refuses it
+    unless ssl.VERIFY_X509_STRICT is switched off.
+    """
+    found = {one.oid: one for one in authority.extensions}
+    constraints, usage = found.get(x509.BasicConstraints.oid), found.get(x509.KeyUsage.oid)
+    return (
+        constraints is not None
+        and constraints.critical
+        and usage is not None
+        and x509.SubjectKeyIdentifier.oid in found
+        and len(list(authority.subject)) > 0
+    )
+
+
+__all__ = (
+    "MOST_DAYS",
+    "USAGES",
+    "Profile",
+    "check_days",
+    "extensions",
+    "is_strict",
+    "key_identifier_of",
+    "key_usage",
+    "profile",
+    "requested_extensions",
+    "subject",
+    "usage_of",
+)

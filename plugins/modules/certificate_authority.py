@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_authority
+short_description: Make sure of an authority for the certificates of Docker's Remote API
+description:
+  - Makes an authority (CA) in a directory on the controller, or takes the one that is there as it is.
+  - The work is done by an action plugin on the controller. No host is connected to, and none ever sees the
+    authority's key.
+  - One that was made by hand with C(openssl genrsa -des3) and C(openssl req -new -x509) is used as it is, if the files
+    are called C(ca-key.pem) and C(ca.pem).
+  - Whatever is there is never overwritten. A wrong passphrase, a key without its certificate (or the other way
+    round), a key that belongs to another certificate, an expired authority, and files that cannot be read are errors.
+  - A private key that is not encrypted is an error as well, which says how to encrypt it.
+  - Two runs at once on one controller make one authority.
+author:
+  - The dockerfleet maintainers (!UNKNOWN)
+extends_documentation_fragment:
+  - dockerfleet.remote_api._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: posix
+requirements:
+  - cryptography >= 3.3 on the controller
+options:
+  path:
+    description:
+      - The authority's directory on the controller. It is made, for its owner only, if it is not there.
+      - A relative path starts at the playbook's directory.
+      - C(ca.pem) holds what hosts and clients trust. While an authority is being replaced, these are two
+        certificates, and the one to which the key belongs signs. C(ca-key.pem) is the encrypted key. C(issued/) has a
+        copy of every certificate that was signed, called by its serial number.
+    type: path
+    required: true
+  passphrase:
+    description:
+      - Encrypts the authority's key. At most 1023 bytes.
+      - Keep it in Ansible Vault or in a secret store.
+    type: str
+    required: true
+  common_name:
+    description:
+      - The common name of a new authority.
+      - A serial number that comes from the key stands beside it in the subject, so that no two authorities are mixed
+        up.
+    type: str
+    default: Docker Remote API CA
+  days:
+    description: For how many days a new authority is valid, at most 36500.
+    type: int
+    default: 3650
+  key_type:
+    description: The type of a new authority's key.
+    type: str
+    choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+    default: ecdsa_p256
+seealso:
+  - module: dockerfleet.remote_api.certificate
+"""
+
+EXAMPLES = r"""
+- name: Make sure of the authority
+  dockerfleet.remote_api.certificate_authority:
+    path: "{{ inventory_dir }}/docker_remote_api_pki"
+    passphrase: "{{ vault_ca_passphrase }}"
+  run_once: true
+  register: authority
+
+- name: Say until when it is valid
+  ansible.builtin.debug:
+    msg: "The authority ends on {{ authority.not_after }}"
+  run_once: true
+"""
+
+RETURN = r"""
+certificate:
+  description:
+    - What hosts and clients are to trust, in PEM form. The certificate that signs comes first.
+    - V(none) in check mode, if the authority would be made.
+  returned: success
+  type: str
+  sample: "-----BEGIN CERTIFICATE-----\n...\n-----END CERTIFICATE-----\n"
+fingerprint_sha256:
+  description: The fingerprint of the certificate that signs.
+  returned: success
+  type: str
+  sample: "5F:0A:93:..."
+not_after:
+  description: Until when that certificate is valid (ISO 8601, UTC).
+  returned: success
+  type: str
+  sample: "2036-11-22T10:00:00Z"
+strict:
+  description:
+    - Whether that certificate passes strict checks.
+    - An authority made by hand often has no keyUsage. Python 3.13 and later then refuses to trust it, unless its strict
+      checks are switched off.
+  returned: success
+  type: bool
+  sample: true
+subject:
+  description: The subject of that certificate.
+  returned: success
+  type: str
+  sample: "2.5.4.5=0a1b2c3d4e5f60718293a4b5c6d7e8f9,CN=Docker Remote API CA"
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec
+
+
+def main() -> None:
+    """Refuse to run: an authority lives on the controller, and nothing of it may go anywhere else."""
+    module = AnsibleModule(argument_spec=argspec.AUTHORITY, supports_check_mode=True)
+    module.fail_json(
+        msg="certificate_authority: this is an action plugin, and only its documentation is here. "
+        "Call it as a task dockerfleet.remote_api.certificate_authority, with the collection on the controller."
+    )
+
+
+if __name__ == "__main__":
+    main()
