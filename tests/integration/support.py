@@ -1,0 +1,271 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests on real hosts work with: hosts of the lab, and Ansible runs on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+LAB = CHECKOUT / "tests/lab/lab"
+IMAGE = "lab/busybox:1"
+
+# A container image without any registry: one static program under all its names.
+MAKE_IMAGE = f"""
+set -e
+directory=$(mktemp -d)
+mkdir -p "$directory/bin"
+cp /bin/busybox "$directory/bin/"
+for name in $(/bin/busybox --list); do [ -e "$directory/bin/$name" ] || ln -s busybox "$directory/bin/$name"; done
+tar -C "$directory" -c . | docker import -c 'CMD ["sleep", "3600"]' - {IMAGE}
+rm -r "$directory"
+"""
+
+
+def run(
+    *command: str | Path,
+    check: bool = True,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = 300,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program and return what it said; with check, a failure raises an error that shows it."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True, text=True, errors="replace", check=False, env=env, cwd=cwd, timeout=timeout,
+    )  # fmt: skip
+    if check and done.returncode != 0:
+        raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+@dataclass(frozen=True)
+class Host:
+    """A running host of the lab. name is its name in inventories."""
+
+    name: str
+    suite: str
+    variant: str
+    address: str
+
+    def exec(
+        self, *command: str, check: bool = True, stdin: str | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on the host as root."""
+        return run(LAB, "exec", self.name, "--", *command, check=check, stdin=stdin, timeout=timeout)
+
+    def sh(self, script: str, *, check: bool = True) -> str:
+        """Run a shell script on the host and return its standard output, without the white space around it."""
+        return self.exec("sh", "-c", script, check=check).stdout.strip()
+
+    def read(self, path: str) -> str:
+        """Return the text of a file on the host."""
+        return self.exec("cat", path).stdout
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file on the host, and the directories above it."""
+        self.exec("sh", "-c", 'mkdir -p "$(dirname "$1")" && cat > "$1"', "sh", path, stdin=text)
+
+    def make_image(self) -> str:
+        """Make a small container image on the host and return its name."""
+        self.exec("sh", "-c", MAKE_IMAGE)
+        return IMAGE
+
+    def argv(self) -> list[str]:
+        """Return the command line of the engine that runs on the host, as the kernel has it."""
+        pid = self.sh("systemctl show --property MainPID --value docker.service")
+        return self.exec("cat", f"/proc/{pid}/cmdline").stdout.split("\0")[:-1]
+
+    def starts(self) -> str:
+        """Return a text that differs after each start of the engine, and stays the same otherwise."""
+        return self.sh("systemctl show --property MainPID --property ExecMainStartTimestampMonotonic docker.service")
+
+    def reboot(self) -> None:
+        """Reboot the host and wait until it is up again."""
+        before = self.read("/proc/sys/kernel/random/boot_id") + self.sh("cut -d ' ' -f 22 /proc/1/stat")
+        self.exec("systemctl", "reboot", check=False)
+
+        def back() -> bool:
+            now = self.exec(
+                "sh", "-c", "cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 22 /proc/1/stat", check=False
+            )
+            if now.returncode != 0 or now.stdout.strip() == before.strip():
+                return False
+            return self.exec("systemctl", "is-system-running", "--wait", check=False).stdout.strip() == "running"
+
+        wait_for(back, "the host to be back after a reboot")
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until the condition holds; fail with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.1)
+
+
+@dataclass
+class Lab:
+    """The lab, as far as one run of the tests uses it: its hosts' names hold this process's id."""
+
+    names: set[str] = field(default_factory=set)
+
+    def host(self, name: str, suite: str = "bookworm", variant: str = "docker-io") -> Host:
+        """Return a fresh host: one of that name that is there already is made anew."""
+        return self.hosts({name: (suite, variant)})[name]
+
+    def hosts(self, wanted: Mapping[str, tuple[str, str]]) -> dict[str, Host]:
+        """Return several fresh hosts, booted together: name -> (suite, variant)."""
+        full = {name: self.full_name(name) for name in wanted}
+        self.names.update(full.values())
+        run(
+            LAB, "reset", *(f"{full[name]}={suite}/{variant}" for name, (suite, variant) in wanted.items()), timeout=600
+        )
+        listed = self.inventory(full.values())["docker_hosts"]["hosts"]
+        return {
+            name: Host(full[name], suite, variant, listed[full[name]]["ansible_host"])
+            for name, (suite, variant) in wanted.items()
+        }
+
+    @staticmethod
+    def full_name(name: str) -> str:
+        """Return the name a host has in the lab."""
+        return f"t{os.getpid()}-{name}"
+
+    @staticmethod
+    def inventory(names: Iterable[str]) -> dict[str, Any]:
+        """Return an Ansible inventory of running hosts, by their full names."""
+        inventory: dict[str, Any] = json.loads(run(LAB, "inventory", *names).stdout)
+        return inventory
+
+    def down(self, *hosts: Host) -> None:
+        """Take the given hosts down, or all of this run."""
+        names = {host.name for host in hosts} or set(self.names)
+        if names:
+            run(LAB, "down", *sorted(names))
+            self.names -= names
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an Ansible run did: its exit code, its output, and the result of each task on each host."""
+
+    rc: int
+    stdout: str
+    stderr: str
+    tasks: list[dict[str, Any]]
+    recap: dict[str, dict[str, int]]
+
+    @property
+    def output(self) -> str:
+        """Everything the run printed."""
+        return self.stdout + self.stderr
+
+    def of(self, host: Host | str) -> list[dict[str, Any]]:
+        """Return the results on a host, in order: keys host, task, action, status, changed, result."""
+        name = host if isinstance(host, str) else host.name
+        return [task for task in self.tasks if task["host"] == name]
+
+    def changed(self, host: Host | str) -> int:
+        """Return how many tasks changed a host, by Ansible's own count."""
+        return self.recap[host if isinstance(host, str) else host.name]["changed"]
+
+    def messages(self, host: Host | str) -> list[str]:
+        """Return the messages of the tasks that failed on a host, or could not reach it."""
+        return [str(task["result"].get("msg")) for task in self.of(host) if task["status"] in ("failed", "unreachable")]
+
+    def result(self, host: Host | str, action: str) -> dict[str, Any]:
+        """Return the result of the last task on a host that used the given module or action."""
+        results: list[dict[str, Any]] = [task["result"] for task in self.of(host) if task["action"] == action]
+        assert results, f"no task on {host} used {action}: {[task['action'] for task in self.of(host)]}\n{self.output}"
+        return results[-1]
+
+
+@dataclass
+class Ansible:
+    """Runs Ansible in a directory of its own, on the collection that is on the collections path."""
+
+    directory: Path
+    collections_path: str
+    runs: int = 0
+
+    def environment(self, extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """Return the environment of a run: this one's, without what configures Ansible, and with what the tests need.
+
+        In extra, None takes a variable away.
+        """
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        changes: dict[str, str | None] = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
+            "ANSIBLE_HOME": str(self.directory / "ansible-home"),
+            "ANSIBLE_COLLECTIONS_PATH": self.collections_path,
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "record",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_NOCOWS": "true",
+            "NO_COLOR": "1",
+        } | dict(extra or {})
+        return {name: value for name, value in (kept | changes).items() if value is not None}
+
+    def playbook(
+        self,
+        playbook: str | list[dict[str, Any]],
+        hosts: Iterable[Host] = (),
+        *arguments: str,
+        variables: Mapping[str, Any] | None = None,
+        host_variables: Mapping[str, Mapping[str, Any]] | None = None,
+        env: Mapping[str, str | None] | None = None,
+        timeout: float = 600,
+    ) -> Run:
+        """Run a playbook (a list of plays, or the name of one) on hosts.
+
+        variables go into the inventory's group docker_hosts, host_variables (by full name) to single hosts; a host
+        that only host_variables name is added to the group. More arguments go to ansible-playbook.
+        """
+        if not isinstance(playbook, str):
+            file = self.directory / "playbook.yml"
+            file.write_text(json.dumps(playbook), encoding="utf-8")
+            playbook = str(file)
+        inventory = self.write_inventory(hosts, variables or {}, host_variables or {})
+        return self._run(["ansible-playbook", "-i", str(inventory), playbook, *arguments], env or {}, timeout)
+
+    def write_inventory(
+        self, hosts: Iterable[Host], variables: Mapping[str, Any], host_variables: Mapping[str, Mapping[str, Any]]
+    ) -> Path:
+        """Write the inventory of a run into the directory and return its path."""
+        names = [host.name for host in hosts]
+        group = Lab.inventory(names)["docker_hosts"] if names else {"hosts": {}, "vars": {}}
+        for name, values in host_variables.items():
+            group["hosts"].setdefault(name, {}).update(values)
+        group["vars"].update(variables)
+        file = self.directory / "inventory.json"
+        file.write_text(json.dumps({"docker_hosts": group}), encoding="utf-8")
+        return file
+
+    def _run(self, command: Sequence[str], env: Mapping[str, str | None], timeout: float) -> Run:
+        """Run a command of Ansible's and gather what it did."""
+        self.runs += 1
+        record = self.directory / f"record-{self.runs}.jsonl"
+        record.touch()
+        (self.directory / "ansible.cfg").touch()
+        environment = self.environment({**env, "RECORD_FILE": str(record)})
+        done = run(*command, check=False, env=environment, cwd=self.directory, timeout=timeout)
+        lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+        recaps = [line["recap"] for line in lines if "recap" in line]
+        tasks = [line for line in lines if "task" in line]
+        return Run(done.returncode, done.stdout, done.stderr, tasks, recaps[-1] if recaps else {})
