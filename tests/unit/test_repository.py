@@ -166,7 +166,7 @@ def test_supported_ansible_core_is_told_the_same_everywhere() -> None:
 
 
 def test_no_path_or_address_of_one_machine_is_in_the_repository() -> None:
-    """A home folder, a version manager's folder, a package index or a mirror would work on its author's machine only."""
+    """A home folder, a version manager's folder, a package index or a mirror works on its author's machine only."""
     wanted = re.compile(
         r"/(?:home|Users)/[a-z]"
         r"|(?<![\w}])/root/(?!\.docker)[\w.]"
