@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The adapter through which requests talks to an engine, over a unix socket, TCP or TLS alike.
+
+requests and urllib3 do HTTP and keep the connection; the socket comes from :mod:`dial`. So neither the environment
+(proxies, C(REQUESTS_CA_BUNDLE), C(~/.netrc)) nor the version of requests has a say in where a request goes and which
+authority is trusted: there is one place that decides, and it is ours.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import typing as t
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.dial import dial
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import missing_library
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
+
+try:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection
+    from urllib3.connectionpool import HTTPConnectionPool
+except ImportError as exc:
+    _MISSING: str | None = str(exc)
+    if not t.TYPE_CHECKING:
+        # Only names to derive from, so that this file can be read without requests; open_session() refuses to work.
+        HTTPAdapter = HTTPConnection = HTTPConnectionPool = object
+else:
+    _MISSING = None
+
+
+class _EngineConnection(HTTPConnection):
+    """An HTTP connection over a socket that is dialled under a watch."""
+
+    watch: Watch
+
+    def connect(self) -> None:
+        """Dial. Raises EngineError."""
+        self.sock = dial(self.watch)
+
+
+class _EnginePool(HTTPConnectionPool):
+    """A pool that keeps one connection to one engine."""
+
+    def __init__(self, watch: Watch) -> None:
+        # What the Host header says. Over a unix socket it only has to be there.
+        connection = watch.connection
+        self._name = "localhost" if connection.socket_path is not None else connection.host
+        self._port = connection.port or None
+        super().__init__(self._name, self._port, maxsize=1)
+        self._watch = watch
+
+    def _new_conn(self) -> _EngineConnection:
+        """Return a connection that is not dialled yet."""
+        connection = _EngineConnection(self._name, self._port)
+        connection.watch = self._watch
+        return connection
+
+
+class EngineAdapter(HTTPAdapter):
+    """Sends each request of a session to the watch's engine, whatever host its URL names."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._pool = _EnginePool(watch)
+
+    def get_connection_with_tls_context(self, *_args: t.Any, **_kwargs: t.Any) -> HTTPConnectionPool:
+        """Return the pool. requests 2.32.2 and later ask here."""
+        return self._pool
+
+    def get_connection(self, *_args: t.Any, **_kwargs: t.Any) -> HTTPConnectionPool:
+        """Return the pool. requests before 2.32 asks here."""
+        return self._pool
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self._pool.close()
+
+
+def open_session(watch: Watch) -> requests.Session:
+    """Return a session that talks to the watch's engine alone. Raises MissingLibraryError."""
+    if _MISSING is not None:
+        raise missing_library(sys.executable, platform.node(), _MISSING)
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update({"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity"})
+    session.mount("http://", EngineAdapter(watch))
+    return session
+
+
+__all__ = ("EngineAdapter", "open_session")

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""A client of the Engine API: one connection that is kept, a negotiated version, errors in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.adapter import open_session
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+    AnswerError,
+    EngineError,
+    answer_too_big,
+    bad_api_version,
+    bad_status,
+    not_an_engine,
+    wants_tls,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import (
+    explain_http,
+    one_line,
+    sample,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    import requests
+
+# The newest version whose answers the modules are tested with. Later engines speak it as well: they refuse only what is
+# below their MinAPIVersion, which is far lower.
+NEWEST_VERSION = "1.51"
+
+# Answers that are held in memory may be this large, in bytes. A list of a thousand containers takes about 3 MiB.
+MEMORY_LIMIT = 128 * 2**20
+
+_CHUNK = 2**16
+
+Query = t.Mapping[str, t.Any]
+Body = t.Union[None, t.Mapping[str, t.Any], t.Sequence[t.Any]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the engine answered. The names of ``headers`` are in lower case."""
+
+    address: str
+    endpoint: str
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", errors="replace")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the engine says that the body is JSON."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+
+    def json(self) -> t.Any:
+        """Return the JSON value of the body. Raises BrokenAnswerError when it is none."""
+        if not self.is_json:
+            kind = self.headers.get("content-type") or "nothing that names its type"
+            detail = f"the answer is {kind} instead of JSON{sample(self.text)}"
+            raise not_an_engine(self.address, self.endpoint, detail)
+        try:
+            return json.loads(self.body)
+        except ValueError as exc:
+            detail = f"the answer is broken JSON ({exc}){sample(self.text)}"
+            raise not_an_engine(self.address, self.endpoint, detail) from exc
+
+
+class Engine:
+    """An engine that can be asked. Use it in a C(with) statement: it keeps its connection until the end."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Connects nowhere yet. Raises MissingLibraryError."""
+        self.connection = connection
+        self._watch = Watch(connection)
+        self._session = open_session(self._watch)
+        self._version = connection.api_version
+
+    def __enter__(self) -> Engine:
+        """Return the engine."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    @property
+    def api_version(self) -> str:
+        """The API version that is spoken, such as C(1.41); found out with the first use. Raises EngineError.
+
+        It is the newest that both sides know, from the header Api-Version that each engine sends with /_ping.
+        """
+        if self._version is None:
+            highest = self.request("GET", "/_ping", versioned=False).headers.get("api-version", "")
+            if not re.fullmatch(r"[0-9]+\.[0-9]+", highest):
+                detail = "the answer has no header Api-Version, so this is no Docker engine"
+                raise not_an_engine(self.connection.address, "GET /_ping", detail)
+            self._version = min(highest, NEWEST_VERSION, key=version_key)
+        return self._version
+
+    def get_json(self, path: str, query: Query | None = None) -> t.Any:
+        """Return the JSON value that C(GET path) answers. Raises EngineError."""
+        return self.request("GET", path, query=query).json()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Body = None,
+        headers: t.Mapping[str, str] | None = None,
+        accept: t.Container[int] | None = range(200, 300),
+        versioned: bool = True,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Return the engine's whole answer to one request.
+
+        :param path: below the version, such as C(/containers/json); the parts that come from names are quoted already.
+        :param query: values as in :func:`query_string`.
+        :param body: sent as JSON.
+        :param accept: the statuses that are no error; None for all.
+        :param seconds: the time limit, when it is not that of the connection.
+        Raises EngineError, which is an AnswerError for a status that is not accepted.
+        """
+        with self.exchange(method, path, query, body, headers, versioned=versioned, seconds=seconds) as exchange:
+            answer = exchange.read()
+        if accept is not None and answer.status not in accept:
+            raise self._refusal(answer)
+        return answer
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: Body = None,
+        headers: t.Mapping[str, str] | None = None,
+        *,
+        versioned: bool = True,
+        seconds: float | None = None,
+        silence: bool = False,
+    ) -> Exchange:
+        """Send a request and return the exchange whose answer is to be read. See :meth:`request`.
+
+        :param silence: the time limit is for the time in which nothing comes. Raises EngineError.
+        """
+        url = "http://engine" + (f"/v{self.api_version}" if versioned else "") + path + query_string(query)
+        endpoint = f"{method} {path}"
+        sent = dict(headers or {})
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        self._watch.start(seconds, silence=silence)
+        self._watch.phase = f"waiting for the answer to {endpoint}"
+        with self.plain_words(endpoint):
+            response = self._session.request(
+                method, url, data=content, headers=sent, stream=True, allow_redirects=False, timeout=None
+            )
+        return Exchange(self, self._watch, endpoint, response)
+
+    def plain_words(self, endpoint: str) -> t.ContextManager[None]:
+        """Return a context in which errors of HTTP are raised as EngineError."""
+        return _PlainWords(self._watch, endpoint)
+
+    def _refusal(self, answer: Answer) -> EngineError:
+        """Return the error for an answer whose status is not accepted."""
+        if 300 <= answer.status < 400 and "location" in answer.headers:
+            detail = f"the answer is a redirect to {answer.headers['location'][:200]}, which no engine gives here"
+            return not_an_engine(self.connection.address, answer.endpoint, detail)
+        if answer.status == 400 and b"HTTP request to an HTTPS server" in answer.body:
+            return wants_tls(self.connection.address)
+        message = engine_message(answer)
+        if answer.status == 400 and re.search(r"client version \S+ is too (old|new)", message):
+            return self._version_refusal(answer.endpoint, message)
+        return bad_status(self.connection.address, answer.endpoint, answer.status, message)
+
+    def _version_refusal(self, endpoint: str, message: str) -> AnswerError:
+        """Return the error for an API version that the engine does not speak, with the range that it does."""
+        versions = self.request("GET", "/version", versioned=False).json()
+        lowest, highest = versions.get("MinAPIVersion", "?"), versions.get("ApiVersion", "?")
+        return bad_api_version(self.connection.address, endpoint, message, lowest, highest)
+
+
+class Exchange:
+    """A request that was sent, and the answer that is being read. Use it in a C(with) statement."""
+
+    def __init__(self, engine: Engine, watch: Watch, endpoint: str, response: requests.Response) -> None:
+        self._engine = engine
+        self._watch = watch
+        self._endpoint = endpoint
+        self._response = response
+        watch.reached = True
+        watch.phase = f"reading the answer to {endpoint}"
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def __enter__(self) -> Exchange:
+        """Return the exchange."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give the connection back when all was read, else close it."""
+        self._response.close()
+
+    def chunks(self) -> t.Iterator[bytes]:
+        """Yield the body in pieces of at most 64 KiB as it comes. Raises EngineError."""
+        with self._engine.plain_words(self._endpoint):
+            yield from self._response.iter_content(_CHUNK)
+
+    def read(self) -> Answer:
+        """Return the whole answer. Raises EngineError."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self.chunks():
+            size += len(piece)
+            if size > MEMORY_LIMIT:
+                raise answer_too_big(self._engine.connection.address, self._endpoint, MEMORY_LIMIT)
+            pieces.append(piece)
+        address = self._engine.connection.address
+        return Answer(address, self._endpoint, self.status, self.headers, b"".join(pieces))
+
+
+class _PlainWords:
+    """A context in which the errors of requests, urllib3 and http.client are raised as EngineError."""
+
+    def __init__(self, watch: Watch, endpoint: str) -> None:
+        self._watch = watch
+        self._endpoint = endpoint
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        """Raise EngineError for an error that is about HTTP; leave all others alone."""
+        import requests
+        import urllib3
+
+        if isinstance(exc, (requests.RequestException, urllib3.exceptions.HTTPError)):
+            raise explain_http(exc, self._watch, self._endpoint) from exc
+
+
+def engine_message(answer: Answer) -> str:
+    """Return the engine's own words for an error, else what the answer holds, on one line."""
+    if answer.is_json:
+        try:
+            content = json.loads(answer.body)
+        except ValueError:
+            content = None
+        if isinstance(content, dict) and isinstance(content.get("message"), str):
+            return str(content["message"]).strip().rstrip(".")
+    return one_line(answer.text)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what API versions such as C(1.41) are compared by."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def query_string(query: Query | None) -> str:
+    """Return a query string with its question mark, empty when nothing is asked.
+
+    A boolean becomes ``true`` or ``false``, a list its parameter several times, a dictionary (such as C(filters)) JSON;
+    what is None is left out.
+    """
+    pairs: list[tuple[str, str]] = []
+    for name, value in (query or {}).items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is not None:
+                pairs.append((name, _query_value(one)))
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _query_value(value: t.Any) -> str:
+    """Return one value of a query as the engine reads it."""
+    if isinstance(value, (bool, dict)):
+        return json.dumps(value)
+    return str(value)
+
+
+def path_of(name: str) -> str:
+    """Return a name (of a container, of an image) as part of a path."""
+    return quote(name, safe="/:@")
+
+
+__all__ = (
+    "MEMORY_LIMIT",
+    "NEWEST_VERSION",
+    "Answer",
+    "Engine",
+    "Exchange",
+    "engine_message",
+    "path_of",
+    "query_string",
+    "version_key",
+)

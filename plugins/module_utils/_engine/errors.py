@@ -1,0 +1,356 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Every error text of the connection to an engine, in one place.
+
+Each function returns an error to raise. ``reached`` of an error says whether an engine (or what stands in its place)
+answered at all, which is what C(can_talk_to_engine) of the modules returns.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+
+
+class EngineError(RemoteApiError):
+    """Something went wrong on the way to an engine, or at the engine.
+
+    :param reached: whether something answered over HTTP.
+    """
+
+    def __init__(self, subject: str, cause: str, remedy: str, *, reached: bool = False) -> None:
+        super().__init__(subject, cause, remedy)
+        self.reached = reached
+
+
+class OptionError(EngineError):
+    """An option, a variable of the environment or a file that one of them names cannot be used."""
+
+
+class UnreachableError(EngineError):
+    """Nothing could be connected to."""
+
+
+class TimedOutError(EngineError):
+    """The time given by the option O(timeout) is over.
+
+    :param phase: what was being done.
+    """
+
+    def __init__(self, subject: str, cause: str, remedy: str, *, phase: str, reached: bool) -> None:
+        super().__init__(subject, cause, remedy, reached=reached)
+        self.phase = phase
+
+
+class TlsError(EngineError):
+    """The two sides do not agree on TLS."""
+
+
+class PlainHttpError(TlsError):
+    """TLS was spoken to a port that speaks plain HTTP."""
+
+
+class BrokenAnswerError(EngineError):
+    """Something answered, but not as an engine does."""
+
+
+class AnswerError(EngineError):
+    """The engine answered with a status that was not asked for.
+
+    :param status: the HTTP status.
+    :param endpoint: method and path of the request.
+    :param message: the engine's own words, empty when it gave none.
+    """
+
+    def __init__(
+        self, subject: str, cause: str, remedy: str, *, status: int, endpoint: str, message: str, reached: bool = True
+    ) -> None:
+        super().__init__(subject, cause, remedy, reached=reached)
+        self.status = status
+        self.endpoint = endpoint
+        self.message = message
+
+
+class MissingLibraryError(EngineError):
+    """The Python that runs this has no C(requests)."""
+
+
+# --- options -----------------------------------------------------------------------------------------------------
+
+
+def bad_address(source: str, address: str, cause: str) -> OptionError:
+    """The address of the engine, taken from ``source``, cannot be used because of ``cause``."""
+    return OptionError(
+        f"{source} {address!r}",
+        cause,
+        "Write unix:///PATH or tcp://HOST:PORT, for example tcp://docker.example.com:2376.",
+    )
+
+
+def bad_option(name: str, cause: str, remedy: str) -> OptionError:
+    """The option ``name`` cannot be used."""
+    return OptionError(f"option {name}", cause, remedy)
+
+
+def bad_context(name: str, cause: str) -> OptionError:
+    """The docker context ``name`` cannot be used."""
+    return OptionError(
+        f"docker context {name!r}",
+        cause,
+        "Set docker_host, or choose another context with 'docker context use'.",
+    )
+
+
+def bad_client_configuration(path: str, cause: str) -> OptionError:
+    """The docker client's configuration file cannot be read."""
+    return OptionError(path, cause, "Repair the file, or set docker_host so that no docker context is looked up.")
+
+
+def bad_tls_file(path: str, cause: str, remedy: str, machine: str) -> OptionError:
+    """A certificate or key file cannot be used on the machine called ``machine``."""
+    return OptionError(path, cause, f"{remedy} The file is read on {machine}, where this task runs.")
+
+
+def missing_library(python: str, machine: str, detail: str) -> MissingLibraryError:
+    """The Python at the path ``python`` lacks requests; ``detail`` is what the import said."""
+    return MissingLibraryError(
+        f"{python} on {machine}",
+        f"the Python library requests (2.25 or later) cannot be imported ({detail})",
+        "Install it there (package python3-requests), or run the task where it is, with delegate_to.",
+    )
+
+
+# --- reaching the engine -----------------------------------------------------------------------------------------
+
+
+def no_socket(path: str) -> UnreachableError:
+    """There is no file where the engine's socket should be."""
+    return UnreachableError(
+        f"unix://{path}",
+        "there is no such file, so no engine listens here",
+        "Start Docker (systemctl start docker), or say in docker_host where its socket is.",
+    )
+
+
+def socket_forbidden(path: str, user: str) -> UnreachableError:
+    """The user (a number) may not open the engine's socket."""
+    return UnreachableError(
+        f"unix://{path}",
+        f"the user with ID {user} may not open it",
+        "Use become, or a user of the group that the socket belongs to (often docker).",
+    )
+
+
+def refused(address: str) -> UnreachableError:
+    """Nothing listens at the address."""
+    return UnreachableError(
+        address,
+        "the connection was refused, so nothing listens there",
+        "Check that Docker runs and that it listens on this address (ss -ltn on the host).",
+    )
+
+
+def unknown_host(address: str, host: str, detail: str) -> UnreachableError:
+    """The host name has no address."""
+    return UnreachableError(
+        address,
+        f"the name {host!r} cannot be resolved ({detail})",
+        "Check the name, or use the host's IP address.",
+    )
+
+
+def unreachable(address: str, detail: str) -> UnreachableError:
+    """The operating system found no way to the address; ``detail`` is what it said."""
+    return UnreachableError(
+        address,
+        f"it cannot be connected to ({detail})",
+        "Check the address, the network and the firewall between this machine and the engine.",
+    )
+
+
+def timed_out(address: str, phase: str, seconds: float, *, reached: bool) -> TimedOutError:
+    """The time was over while ``phase`` (such as C(connecting)) was under way."""
+    return TimedOutError(
+        address,
+        f"timed out after {seconds:g} seconds while {phase}",
+        "Check that the engine is healthy and not blocked by a firewall, or raise timeout.",
+        phase=phase,
+        reached=reached,
+    )
+
+
+def cut_off(address: str, phase: str, detail: str, *, reached: bool) -> BrokenAnswerError:
+    """The connection ended while ``phase`` was under way."""
+    return BrokenAnswerError(
+        address,
+        f"the connection was closed while {phase} ({detail})",
+        "Look at the engine's journal (journalctl -u docker) for the reason, then try again.",
+        reached=reached,
+    )
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------------
+
+
+def certificate_refused(address: str, cause: str, remedy: str) -> TlsError:
+    """This side does not accept the engine's certificate."""
+    return TlsError(address, cause, remedy)
+
+
+def wants_client_certificate(address: str) -> TlsError:
+    """The engine asks for a client certificate, and none was given."""
+    return TlsError(
+        address,
+        "the engine wants a client certificate, and none was given",
+        "Set cert_path (a directory with ca.pem, cert.pem and key.pem), or client_cert and client_key.",
+    )
+
+
+def client_certificate_refused(address: str, certificate: str, reason: str) -> TlsError:
+    """The engine does not accept the client certificate in the file ``certificate``."""
+    return TlsError(
+        address,
+        f"the engine refuses the client certificate {certificate}: {reason}",
+        "Use a certificate that the authority in the engine's --tlscacert signed for clientAuth and that is in date"
+        f" (openssl x509 -noout -text -in {certificate}).",
+    )
+
+
+def plain_http(address: str) -> PlainHttpError:
+    """TLS was spoken to a port that speaks plain HTTP."""
+    return PlainHttpError(
+        address,
+        "this port speaks plain HTTP, not TLS",
+        "Use the port on which the engine listens with --tlsverify (often 2376), or set tls to false"
+        " where plain HTTP is meant.",
+    )
+
+
+def wants_tls(address: str) -> TlsError:
+    """Plain HTTP was spoken to a port that speaks TLS."""
+    return TlsError(
+        address,
+        "this port speaks TLS, not plain HTTP",
+        "Set tls to true, and cert_path to the directory with ca.pem, cert.pem and key.pem.",
+    )
+
+
+def tls_failed(address: str, detail: str) -> TlsError:
+    """TLS failed in another way; ``detail`` is what OpenSSL says."""
+    return TlsError(
+        address,
+        f"TLS failed ({detail})",
+        "Check what the port speaks with: openssl s_client -connect HOST:PORT.",
+    )
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+def not_an_engine(address: str, endpoint: str, detail: str) -> BrokenAnswerError:
+    """The answer to ``endpoint`` is none that an engine gives."""
+    return BrokenAnswerError(
+        f"{endpoint} at {address}",
+        detail,
+        "Check that the address is that of a Docker engine and that no proxy stands between.",
+        reached=True,
+    )
+
+
+def answer_too_big(address: str, endpoint: str, limit: int) -> BrokenAnswerError:
+    """The answer does not fit into the memory that is set aside for it (``limit`` in bytes)."""
+    return BrokenAnswerError(
+        f"{endpoint} at {address}",
+        f"the answer is larger than {limit // 2**20} MiB",
+        "Ask for less, or use the module engine_api with dest to write the answer to a file.",
+        reached=True,
+    )
+
+
+_REMEDIES: t.Mapping[int, str] = {
+    400: "Correct the request; the engine's API reference lists what it takes.",
+    401: "Give the right user name and password.",
+    403: "Ask the one who runs the engine for permission (an authorization plugin or a proxy refuses this).",
+    404: "Check the name; names, tags and IDs are those that 'docker ps -a' and 'docker image ls' show.",
+    409: "Resolve the conflict that the engine names, then try again.",
+}
+
+
+def bad_status(address: str, endpoint: str, status: int, message: str) -> AnswerError:
+    """The engine answered with an error; ``message`` holds its own words."""
+    return AnswerError(
+        f"{endpoint} at {address}",
+        f"the engine answered with status {status}: {message or 'without a message'}",
+        _REMEDIES.get(status, "Look at the engine's journal (journalctl -u docker) for the reason."),
+        status=status,
+        endpoint=endpoint,
+        message=message,
+    )
+
+
+def bad_api_version(address: str, endpoint: str, message: str, lowest: str, highest: str) -> AnswerError:
+    """The engine does not speak the API version that was asked for, only ``lowest`` to ``highest``."""
+    return AnswerError(
+        f"{endpoint} at {address}",
+        f"{message} (this engine speaks API versions {lowest} to {highest})",
+        "Leave api_version out, so that a version is negotiated, or set it to one within this range.",
+        status=400,
+        endpoint=endpoint,
+        message=message,
+    )
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def checks_failed(address: str, failed: t.Sequence[tuple[str, str, str]], total: int) -> EngineError:
+    """Some of ``total`` checks failed; each of those has a name, what was seen, and what to do about it."""
+    remedies = list(dict.fromkeys(remedy for name, seen, remedy in failed))
+    return EngineError(
+        address,
+        f"{len(failed)} of {total} checks failed: " + "; ".join(f"{name} ({seen})" for name, seen, remedy in failed),
+        " ".join(remedies),
+        reached=True,
+    )
+
+
+__all__ = (
+    "AnswerError",
+    "BrokenAnswerError",
+    "EngineError",
+    "MissingLibraryError",
+    "OptionError",
+    "PlainHttpError",
+    "TimedOutError",
+    "TlsError",
+    "UnreachableError",
+    "answer_too_big",
+    "bad_address",
+    "bad_api_version",
+    "bad_client_configuration",
+    "bad_context",
+    "bad_option",
+    "bad_status",
+    "bad_tls_file",
+    "certificate_refused",
+    "checks_failed",
+    "client_certificate_refused",
+    "cut_off",
+    "missing_library",
+    "no_socket",
+    "not_an_engine",
+    "plain_http",
+    "refused",
+    "socket_forbidden",
+    "timed_out",
+    "tls_failed",
+    "unknown_host",
+    "unreachable",
+    "wants_client_certificate",
+    "wants_tls",
+)

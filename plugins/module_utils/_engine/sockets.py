@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Sockets that keep to a time limit and that fail in plain words.
+
+The time limit of a socket counts for each single read, so a peer that sends a byte now and then is never late. Here one
+limit holds for a whole exchange, from connecting to the last byte of the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import time
+import typing as t
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+    EngineError,
+    TimedOutError,
+    cut_off,
+    no_socket,
+    refused,
+    socket_forbidden,
+    timed_out,
+    unknown_host,
+    unreachable,
+    wants_client_certificate,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import explain_alert
+
+CONNECTING = "connecting"
+
+
+class Watch:
+    """What goes on with one connection, and how long it still may.
+
+    ``phase`` says what is being done, for messages. ``reached`` is true once the other side has answered.
+    """
+
+    def __init__(self, connection: Connection, clock: t.Callable[[], float] = time.monotonic) -> None:
+        self.connection = connection
+        self.phase = CONNECTING
+        self.reached = False
+        self._clock = clock
+        self._seconds = connection.timeout
+        self._silence = False
+        self._end = clock() + self._seconds
+
+    def start(self, seconds: float | None = None, *, silence: bool = False) -> None:
+        """Start the time of an exchange.
+
+        :param seconds: how long it may take, by default the connection's timeout.
+        :param silence: the limit is not for the whole but for the time in which nothing comes, for answers of
+            unknown length.
+        """
+        self._seconds = self.connection.timeout if seconds is None else seconds
+        self._silence = silence
+        self._end = self._clock() + self._seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, always more than 0. Raises TimedOutError."""
+        left = self._end - self._clock()
+        if left <= 0:
+            raise self.late()
+        return left
+
+    def progressed(self) -> None:
+        """Note that something came."""
+        if self._silence:
+            self._end = self._clock() + self._seconds
+
+    def late(self) -> TimedOutError:
+        """Return the error for time that is over."""
+        return timed_out(self.connection.address, self.phase, self._seconds, reached=self.reached)
+
+    @contextlib.contextmanager
+    def over(self, sock: socket.socket) -> t.Iterator[None]:
+        """Limit what is done with the socket inside, and turn its errors into an EngineError.
+
+        A certificate that is not accepted is left to the caller, who can find out more.
+        """
+        sock.settimeout(self.remaining())
+        try:
+            yield
+        except socket.timeout as exc:
+            raise self.late() from exc
+        except ssl.SSLCertVerificationError:
+            raise
+        except ssl.SSLError as exc:
+            raise self._explain_tls(exc) from exc
+        except ConnectionError as exc:
+            raise cut_off(self.connection.address, self.phase, str(exc.strerror), reached=self.reached) from exc
+
+    def _explain_tls(self, exc: ssl.SSLError) -> EngineError:
+        """Return what an error of TLS means."""
+        tls = self.connection.tls
+        if tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return cut_off(self.connection.address, self.phase, "without a word of TLS", reached=self.reached)
+        return explain_alert(exc, self.connection.address, tls)
+
+
+class PlainSocket(socket.socket):
+    """A socket under a watch."""
+
+    watch: Watch
+
+    def recv_into(self, *args: t.Any) -> int:
+        """Read into a buffer, as socket.recv_into. Raises EngineError."""
+        with self.watch.over(self):
+            count = super().recv_into(*args)
+        self.watch.progressed()
+        return count
+
+    def sendall(self, *args: t.Any) -> None:
+        """Send everything, as socket.sendall. Raises EngineError.
+
+        When the other side does not listen any more it often has said why, so the error is left to the next read.
+        """
+        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            super().sendall(*args)
+
+
+class TlsSocket(ssl.SSLSocket):
+    """A socket with TLS under a watch."""
+
+    watch: Watch
+    fresh = True
+
+    def recv_into(self, *args: t.Any) -> int:
+        """Read into a buffer, as SSLSocket.recv_into. Raises EngineError.
+
+        With TLS 1.3 a client learns by its first read that its certificate is refused or missing (RFC 8446, 4.4.2.4).
+        A reset instead of an alert at that point means the same: the engine closes before it has read the request.
+        """
+        tls = self.watch.connection.tls
+        with self.watch.over(self):
+            try:
+                count = super().recv_into(*args)
+            except ConnectionResetError as exc:
+                if self.fresh and tls is not None and tls.client_cert is None:
+                    raise wants_client_certificate(self.watch.connection.address) from exc
+                raise
+        self.fresh = False
+        self.watch.progressed()
+        return count
+
+    def sendall(self, *args: t.Any) -> None:
+        """Send everything, as SSLSocket.sendall. Raises EngineError. A broken pipe is left to the next read."""
+        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            super().sendall(*args)
+
+
+def connect(watch: Watch) -> PlainSocket:
+    """Return a socket that is connected to the watch's engine, without TLS. Raises EngineError."""
+    watch.phase = CONNECTING
+    if watch.connection.socket_path is not None:
+        return _connect_unix(watch, watch.connection.socket_path)
+    return _connect_tcp(watch)
+
+
+def _connect_unix(watch: Watch, path: str) -> PlainSocket:
+    """Return a socket connected to a unix socket. Raises EngineError."""
+    sock = PlainSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _connect(watch, sock, path)
+    except FileNotFoundError as exc:
+        raise no_socket(path) from exc
+    except PermissionError as exc:
+        raise socket_forbidden(path, str(os.geteuid())) from exc
+    except ConnectionRefusedError as exc:
+        raise refused(watch.connection.address) from exc
+    except OSError as exc:
+        raise unreachable(watch.connection.address, exc.strerror or str(exc)) from exc
+    return sock
+
+
+def _connect_tcp(watch: Watch) -> PlainSocket:
+    """Return a socket connected to the first address of the host that can be. Raises EngineError."""
+    connection = watch.connection
+    try:
+        found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        detail = getattr(exc, "strerror", None) or str(exc)
+        raise unknown_host(connection.address, connection.host, detail) from exc
+    problem: OSError | None = None
+    for family, kind, protocol, _canonical, address in found:
+        sock = PlainSocket(family, kind, protocol)
+        try:
+            _connect(watch, sock, address)
+        except OSError as exc:
+            problem = exc
+            continue
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    if isinstance(problem, ConnectionRefusedError):
+        raise refused(connection.address) from problem
+    raise unreachable(connection.address, str(problem and problem.strerror)) from problem
+
+
+def _connect(watch: Watch, sock: PlainSocket, address: t.Any) -> None:
+    """Connect a socket, or close it. Raises OSError, and TimedOutError."""
+    sock.watch = watch
+    try:
+        sock.settimeout(watch.remaining())
+        sock.connect(address)
+    except socket.timeout as exc:
+        sock.close()
+        raise watch.late() from exc
+    except (OSError, EngineError):
+        sock.close()
+        raise
+
+
+__all__ = ("CONNECTING", "PlainSocket", "TlsSocket", "Watch", "connect")

@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify
+short_description: Prove that a Docker Engine is open to its clients and closed to all others
+description:
+  - Tries an engine's Remote API as those do who may use it, and as those who may not.
+  - What is checked with TLS is that the engine's certificate is signed by the authority, in date, and carries the name
+    that is used (C(server_certificate)); that the engine answers the client's certificate (C(info)); that it warns of no
+    address open to everybody (C(engine_warnings)); that a client without a certificate is refused
+    (C(anonymous_refused)), and one with a certificate of another authority (C(foreign_certificate_refused)), and plain
+    HTTP (C(plain_http_refused)); and that the port 2375 is closed (C(insecure_port_closed)).
+  - Without TLS only C(info) and C(engine_warnings) are checked.
+  - The task fails when one check does, and says which and what to do.
+author:
+  - The dockerfleet maintainers (!UNKNOWN)
+extends_documentation_fragment:
+  - dockerfleet.remote_api._attributes
+  - dockerfleet.remote_api._attributes.engine_group
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: It changes nothing.
+  idempotent:
+    support: full
+  platform:
+    platforms: posix
+options:
+  run_on:
+    description:
+      - With V(controller), the controller does it all, and nothing is run on the host.
+      - With V(host), the host looks at its own engine, for when the controller cannot reach the port. The engine must
+        then answer on the local socket as well (C(local_socket)). What it says of itself is asked there, and over TCP
+        only with a client certificate or without TLS; then both must be one engine (C(same_engine)). A certificate of
+        another authority is not tried.
+    type: str
+    choices:
+      - controller
+      - host
+    default: controller
+  negative_checks:
+    description: Whether to try what has to be refused.
+    type: bool
+    default: true
+  docker_host:
+    description:
+      - The address of the engine, V(tcp://HOST:PORT). Environment variables and docker contexts do not count.
+      - By default, the host is C(ansible_host), else the inventory's name of the host; with O(run_on=host) it is
+        V(127.0.0.1). The port is O(port).
+    type: str
+  port:
+    description: The port, if O(docker_host) is not set. By default 2376, or 2375 with O(tls=false).
+    type: int
+  tls:
+    description: Whether the engine speaks TLS there. By default it does when a certificate is set or the port is 2376.
+    type: bool
+  validate_certs:
+    description: Whether the engine's certificate must be valid. With V(false), C(server_certificate) fails.
+    type: bool
+    default: true
+  ca_path:
+    description: The file with the certificate of the authority that signed the engine's.
+    type: path
+  client_cert:
+    description: The file with the client's certificate. Needs O(client_key).
+    type: path
+  client_key:
+    description: The file with the client's key, without a passphrase. Needs O(client_cert).
+    type: path
+  cert_path:
+    description: A directory with C(ca.pem), C(cert.pem), and C(key.pem), for whatever of the three is not set.
+    type: path
+  tls_hostname:
+    description: The name that the engine's certificate must carry, if it is not the host of O(docker_host).
+    type: str
+  api_version:
+    description: Not used; it is here so that it can be set for the whole action group.
+    type: str
+  timeout:
+    description: How long each check may take, in seconds. The port 2375 is waited for no longer than 3 seconds.
+    type: int
+    default: 60
+notes:
+  - Files are those of the controller, with O(run_on=host) those of the host.
+seealso:
+  - module: dockerfleet.remote_api.engine_info
+"""
+
+EXAMPLES = r"""
+- name: Prove that the engine is open to this client and closed to all others
+  dockerfleet.remote_api.verify:
+    docker_host: tcp://{{ ansible_host }}:2376
+    cert_path: pki/clients/admin
+
+- name: Let the host prove it, because the controller cannot reach the port
+  dockerfleet.remote_api.verify:
+    run_on: host
+    ca_path: /etc/docker/ca.pem
+
+- name: Prove that the engine answers without TLS on the loopback address
+  dockerfleet.remote_api.verify:
+    run_on: host
+    docker_host: tcp://127.0.0.1:2375
+    tls: false
+"""
+
+RETURN = r"""
+checks:
+  description: What was checked, in the order in which it was.
+  returned: when the engine could be tried
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the check.
+      type: str
+      sample: anonymous_refused
+    ok:
+      description: Whether it is as it should be.
+      type: bool
+      sample: true
+    detail:
+      description: What was seen.
+      type: str
+      sample: a client without a certificate is refused
+info:
+  description: What C(GET /info) answers.
+  returned: success
+  type: dict
+  sample: {"Name": "docker1", "ServerVersion": "26.1.5"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import (
+    VERIFY_ARGUMENTS,
+    verify,
+)
+
+
+def main() -> None:
+    """Look at the engine from its own host. The action plugin is the half that runs on the controller."""
+    module = AnsibleModule(argument_spec=VERIFY_ARGUMENTS, supports_check_mode=True)
+    result = verify(module.params, "127.0.0.1", local=True)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
