@@ -188,8 +188,10 @@ def test_no_path_or_address_of_one_machine_is_in_the_repository() -> None:
 def test_no_check_is_switched_off() -> None:
     """No ignore file for ansible-test, and no comment that silences a linter without saying why."""
     assert list(ROOT.glob("tests/sanity/ignore*.txt")) == []
-    silence = re.compile(r"#\s*(?:noqa|type:\s*ignore|pylint:\s*disable|nosec|yamllint disable|shellcheck disable)")
-    bare = re.compile(silence.pattern + r"(?:[-:=\s\[]+[\w,=\s-]*\]?)?$")
+    bare = re.compile(
+        r"#\s*(?:noqa(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore(?:\[[\w,\s-]+\])?|nosec(?:\s+B\d+)?"
+        r"|(?:pylint:|yamllint|shellcheck)\s*disable(?:[-\w]*=?[\w,\s:-]*)?)\s*$"
+    )
     here = relative(pathlib.Path(__file__))
     found = [
         f"{name}:{number}: {line.strip()}"

@@ -46,9 +46,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (tarball,) = built.glob("dockerfleet-remote_api-*.tar.gz")
     with tarfile.open(tarball) as archive:
         names = {member.name for member in archive.getmembers() if member.isfile()}
-    command = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(path), str(tarball)]
-    subprocess.run(command, check=True, capture_output=True)
-    return Installed(names, path)
+    collection = Installed(names, path)
+    collection.run(
+        "ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(path), str(tarball)
+    )
+    return collection
 
 
 def known_files(*folders: str) -> set[str]:
