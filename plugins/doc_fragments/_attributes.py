@@ -23,6 +23,7 @@ attributes:
     description: A second run with the same arguments changes nothing.
   platform:
     description: The platform on which the module's work is done.
+    support: full
 """
 
     ENGINE_GROUP = r"""
