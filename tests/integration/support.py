@@ -219,7 +219,8 @@ class Ansible:
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_NOCOWS": "true",
             "NO_COLOR": "1",
-        } | dict(extra or {})
+        }
+        changes.update(extra or {})
         return {name: value for name, value in (kept | changes).items() if value is not None}
 
     def playbook(

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from . import errors, machine, suites, variants
 
-READY_WITHIN = 90
+READY_WITHIN = 60
 PROGRAMS = ("systemd-nspawn", "ip", "nsenter", "mount", "ssh-keygen")
 HOSTS = machine.STATE / "hosts"
 CLIENT_KEY = machine.STATE / "id_ed25519"
 HOST_KEY = machine.STATE / "ssh_host_ed25519_key"
+INOTIFY_BEFORE = machine.STATE / "inotify"
 KNOWN_HOSTS = machine.STATE / "known_hosts"
 
 # Joins the host's control groups, then boots it, again after each reboot (systemd-nspawn ends with 133 then).
@@ -198,6 +199,7 @@ def _open() -> None:
     """Make the bridge and the keys, as far as they are missing."""
     HOSTS.mkdir(parents=True, exist_ok=True)
     machine.STATE.chmod(0o700)
+    machine.raise_inotify_limit(INOTIFY_BEFORE)
     for key in (CLIENT_KEY, HOST_KEY):
         if not key.with_name(f"{key.name}.pub").exists():
             key.unlink(missing_ok=True)
@@ -220,6 +222,7 @@ def _close() -> None:
         if Path("/sys/class/net", machine.BRIDGE).exists():
             machine.run("ip", "link", "delete", machine.BRIDGE)
         machine.remove_top_groups()
+        machine.restore_inotify_limit(INOTIFY_BEFORE)
         if machine.STATE.exists():
             shutil.rmtree(machine.STATE)
 
@@ -313,7 +316,7 @@ def _wait(host: Host, launched: subprocess.Popen[bytes]) -> None:
     missing = ["its first process", "systemd", "sshd", "the engine"]
     checks = [
         lambda: leader(host.name) is not None,
-        lambda: bool(variant.init) or _systemd_runs(host),
+        lambda: bool(variant.init) or _systemd_runs(host, deadline - time.monotonic()),
         lambda: _sshd_greets(host),
         lambda: not variant.docker or _engine_answers(host),
     ]
@@ -334,9 +337,9 @@ def _console(host: Host) -> str:
     return " | ".join(line.strip() for line in log.splitlines()[-8:])
 
 
-def _systemd_runs(host: Host) -> bool:
-    """Return whether a host has finished booting; raise if a unit of it failed."""
-    ask = enter(host.name, "systemctl", "is-system-running", "--wait")
+def _systemd_runs(host: Host, seconds: float) -> bool:
+    """Return whether a host has finished booting, after at most so many seconds; raise if a unit of it failed."""
+    ask = enter(host.name, "timeout", f"{max(seconds, 1):.0f}", "systemctl", "is-system-running", "--wait")
     state = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
     if state == "degraded":
         ask = enter(host.name, "systemctl", "list-units", "--failed", "--plain", "--no-legend")

@@ -24,6 +24,8 @@ BRIDGE = "dockerfleet-lab"
 CONTROL_GROUP = "dockerfleet-lab"
 STATE = Path("/var/lib/dockerfleet-lab")
 LOCKS = Path("/run")
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 4096
 
 PACKAGE_OF = {
     "systemd-nspawn": "systemd-container",
@@ -97,6 +99,23 @@ def _is_at(file: int, path: Path) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(os.fstat(file), there)
+
+
+def raise_inotify_limit(remember: Path) -> None:
+    """Let root have enough inotify instances for all hosts; keep the old limit in a file, if it is changed.
+
+    Each host takes about ten of them, and many kernels allow 128 per user: the next host's D-Bus does not start then.
+    """
+    old = INOTIFY_LIMIT.read_text(encoding="ascii")
+    if int(old) < INOTIFY_INSTANCES:
+        remember.write_text(old, encoding="ascii")
+        INOTIFY_LIMIT.write_text(str(INOTIFY_INSTANCES), encoding="ascii")
+
+
+def restore_inotify_limit(remember: Path) -> None:
+    """Set the limit of inotify instances back to what it was, if it was changed."""
+    if remember.exists():
+        INOTIFY_LIMIT.write_text(remember.read_text(encoding="ascii"), encoding="ascii")
 
 
 def mounts_under(directory: Path) -> list[Path]:

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways in which the role is used: without TLS, included, with become, in two steps, from the built collection."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, run
+
+SECURE = "dockerfleet.remote_api.secure"
+ROLE = "dockerfleet.remote_api.docker_remote_api"
+PASSPHRASE = {"docker_remote_api_ca_passphrase": "a passphrase for tests"}
+
+
+@pytest.fixture(scope="module")
+def hosts(lab: Lab) -> dict[str, Host]:
+    """Give hosts of their own to the tests, booted together."""
+    return lab.hosts(
+        {
+            "plain": ("bookworm", "docker-ce"),
+            "included": ("trixie", "docker-io"),
+            "user": ("bookworm", "docker-io"),
+            "steps": ("bookworm", "docker-ce"),
+            "edit": ("trixie", "docker-ce"),
+            "built": ("bookworm", "docker-io"),
+        }
+    )
+
+
+def play(**settings: Any) -> list[dict[str, Any]]:
+    """Return a playbook of one play on the hosts, without facts."""
+    return [{"hosts": "docker_hosts", "gather_facts": False, **settings}]
+
+
+def info_over_tls(ansible: Ansible, host: Host, client: str = "admin") -> str:
+    """Return the host's name as its engine says it to curl with a client's certificate."""
+    files = ansible.directory / "docker_remote_api_pki/clients" / client
+    words = ("--cacert", files / "ca.pem", "--cert", files / "cert.pem", "--key", files / "key.pem")
+    said = run("curl", "-sS", "-m", "10", "--noproxy", "*", *words, f"https://{host.address}:2376/info").stdout
+    return re.findall(r'"Name":"([^"]*)"', said)[-1]
+
+
+def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["plain"]
+    variables = {"docker_remote_api_tls": False, "docker_remote_api_daemon_options": {"dns": ["8.8.8.8", "8.8.4.4"]}}
+    first = ansible.playbook(SECURE, [host], variables=variables)
+    assert first.rc == 0, first.output
+    options = "--host=tcp://127.0.0.1:2375 --dns=8.8.8.8 --dns=8.8.4.4"
+    assert host.read("/etc/default/docker") == f'DOCKER_OPTS="{options}"\n'
+    assert host.sh("curl -sS http://127.0.0.1:2375/_ping") == "OK"
+    assert host.sh("docker info --format '{{.Name}}'") == host.name
+    assert run("curl", "-sS", f"http://{host.address}:2375/_ping", check=False).returncode == 7
+    starts = host.starts()
+    second = ansible.playbook(SECURE, [host], variables=variables)
+    assert (second.rc, second.changed(host), host.starts()) == (0, 0, starts), second.output
+    assert not (ansible.directory / "docker_remote_api_pki").exists()
+    secured = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert secured.rc == 0, secured.output
+    assert host.sh("curl -sS http://127.0.0.1:2375/_ping || true") == ""
+    back = ansible.playbook(SECURE, [host], variables=variables)
+    assert back.rc == 0, back.output
+    assert "tls" not in host.read("/etc/default/docker")
+    assert host.sh("curl -sS http://127.0.0.1:2375/_ping") == "OK"
+
+
+def test_included_with_facts_not_injected_and_two_clients(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["included"]
+    variables = {
+        **PASSPHRASE,
+        "docker_remote_api_clients": [{"name": "ada"}, {"name": "ci"}],
+        "docker_remote_api_server_names": ["docker.example.com", "192.0.2.7"],
+        "docker_remote_api_key_type": "rsa_2048",
+    }
+    playbook = play(tasks=[{"include_role": {"name": ROLE}}])
+    done = ansible.playbook(playbook, [host], variables=variables, env={"ANSIBLE_INJECT_FACT_VARS": "false"})
+    assert done.rc == 0, done.output
+    assert {info_over_tls(ansible, host, client) for client in ("ada", "ci")} == {host.name}
+    names = host.sh("openssl x509 -noout -ext subjectAltName -in /etc/docker/server-cert.pem")
+    for name in (f"DNS:{host.name}", "DNS:docker.example.com", "IP Address:192.0.2.7", f"IP Address:{host.address}"):
+        assert name in names
+    again = ansible.playbook(playbook, [host], variables=variables)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_with_become_as_another_user(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["user"]
+    host.sh("useradd --create-home deploy && install -d -o deploy -m 700 /home/deploy/.ssh")
+    host.sh("install -o deploy -m 600 /root/.ssh/authorized_keys /home/deploy/.ssh/ && echo root:word | chpasswd")
+    variables = {
+        **PASSPHRASE,
+        "ansible_user": "deploy",
+        "ansible_become_method": "su",
+        "ansible_become_password": "word",
+    }
+    refused = ansible.playbook(play(roles=[{"role": ROLE}]), [host], variables=variables)
+    assert refused.rc == 2
+    assert "become" in " ".join(refused.messages(host)), refused.messages(host)
+    done = ansible.playbook(play(roles=[{"role": ROLE}], become=True), [host], variables=variables)
+    assert done.rc == 0, done.output
+    assert info_over_tls(ansible, host) == host.name
+    assert host.sh("stat -c %U:%G:%a /etc/docker/server-key.pem") == "root:root:400"
+
+
+def test_prepared_now_and_restarted_later(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["steps"]
+    starts = host.starts()
+    prepared = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_restart": False})
+    assert prepared.rc == 0, prepared.output
+    result = prepared.result(host, "dockerfleet.remote_api.daemon_options")
+    assert (result["restarted"], result["restart_due"], host.starts()) == (False, True, starts)
+    assert "has to be restarted" in prepared.stdout
+    still = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_restart": False})
+    assert (still.rc, still.changed(host)) == (0, 0), still.output
+    assert still.result(host, "dockerfleet.remote_api.daemon_options")["restart_due"] is True
+    done = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert done.rc == 0, done.output
+    assert host.starts() != starts
+    assert info_over_tls(ansible, host) == host.name
+    host.reboot()
+    assert info_over_tls(ansible, host) == host.name
+    again = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_the_packaged_unit_edited_as_by_hand(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["edit"]
+    variables = {**PASSPHRASE, "docker_remote_api_unit_wiring": "edit"}
+    done = ansible.playbook(SECURE, [host], variables=variables)
+    assert done.rc == 0, done.output
+    path = host.sh("systemctl show --property FragmentPath --value docker.service")
+    unit = host.read(path)
+    assert "\nEnvironmentFile=-/etc/default/docker\n" in unit
+    assert re.search(r"\nExecStart=/usr/bin/dockerd -H fd:// .*\$DOCKER_OPTS\n", unit)
+    assert host.sh("ls /etc/systemd/system/docker.service.d 2>/dev/null || true") == ""
+    assert info_over_tls(ansible, host) == host.name
+    again = ansible.playbook(SECURE, [host], variables=variables)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_the_unit_not_to_be_touched(hosts: dict[str, Host], ansible: Ansible, lab: Lab) -> None:
+    host = lab.host("none", "bookworm", "docker-ce")
+    starts = host.starts()
+    done = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_unit_wiring": "none"})
+    assert done.rc == 2
+    assert re.search(r"docker\.service.*DOCKER_OPTS.*EnvironmentFile", " ".join(done.messages(host)))
+    assert host.starts() == starts
+
+
+def test_the_built_collection_in_an_empty_folder(hosts: dict[str, Host], tmp_path: Path) -> None:
+    host = hosts["built"]
+    run("ansible-galaxy", "collection", "build", CHECKOUT, "--output-path", tmp_path)
+    tarball = next(tmp_path.glob("dockerfleet-remote_api-*.tar.gz"))
+    empty = tmp_path / "empty"
+    run("ansible-galaxy", "collection", "install", tarball, "--offline", "-p", empty)
+    directory = tmp_path / "work"
+    directory.mkdir()
+    installed = Ansible(directory, str(empty))
+    done = installed.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert done.rc == 0, done.output
+    assert info_over_tls(installed, host) == host.name
+    again = installed.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_the_library_is_installed_where_it_is_missing(ansible: Ansible, lab: Lab) -> None:
+    host = lab.host("library", "trixie", "no-cryptography")
+    # The lab's hosts reach no mirror: a stand-in for the package manager shows what the role asks of it.
+    host.write("/usr/local/bin/note", '#!/bin/sh\necho "$@" >> /run/asked\nexit 100\n')
+    host.sh("chmod +x /usr/local/bin/note && mount --bind /usr/local/bin/note /usr/bin/apt-get")
+    done = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
+    assert done.rc == 2
+    assert "python3-cryptography" in host.read("/run/asked")
+    assert "Traceback" not in done.output
