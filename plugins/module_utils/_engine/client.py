@@ -125,7 +125,7 @@ class Engine:
         query: Query | None = None,
         body: Body = None,
         headers: t.Mapping[str, str] | None = None,
-        accept: t.Container[int] | None = range(200, 300),
+        accept: t.Container[int] = range(200, 300),
         versioned: bool = True,
         seconds: float | None = None,
     ) -> Answer:
@@ -134,15 +134,19 @@ class Engine:
         :param path: below the version, such as C(/containers/json); the parts that come from names are quoted already.
         :param query: values as in :func:`query_string`.
         :param body: sent as JSON.
-        :param accept: the statuses that are no error; None for all.
+        :param accept: the statuses that are no error.
         :param seconds: the time limit, when it is not that of the connection.
         Raises EngineError, which is an AnswerError for a status that is not accepted.
         """
         with self.exchange(method, path, query, body, headers, versioned=versioned, seconds=seconds) as exchange:
             answer = exchange.read()
-        if accept is not None and answer.status not in accept:
-            raise self._refusal(answer)
+        self.require(answer, accept)
         return answer
+
+    def require(self, answer: Answer, accept: t.Container[int]) -> None:
+        """Raise EngineError for an answer whose status is not accepted."""
+        if answer.status not in accept:
+            raise self._refusal(answer)
 
     def exchange(
         self,
@@ -268,6 +272,20 @@ def engine_message(answer: Answer) -> str:
     return one_line(answer.text)
 
 
+def get_or_none(engine: Engine, path: str) -> dict[str, t.Any] | None:
+    """Return the JSON object that C(GET path) answers, None when there is no such thing.
+
+    An engine answers 404 also for a path that it does not know; that is an error. Raises EngineError.
+    """
+    try:
+        content: dict[str, t.Any] = engine.get_json(path)
+    except AnswerError as exc:
+        if exc.status == 404 and "page not found" not in exc.message:
+            return None
+        raise
+    return content
+
+
 def version_key(version: str) -> tuple[int, ...]:
     """Return what API versions such as C(1.41) are compared by."""
     return tuple(int(part) for part in version.split("."))
@@ -306,6 +324,7 @@ __all__ = (
     "Engine",
     "Exchange",
     "engine_message",
+    "get_or_none",
     "path_of",
     "query_string",
     "version_key",

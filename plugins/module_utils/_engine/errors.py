@@ -305,6 +305,85 @@ def bad_api_version(address: str, endpoint: str, message: str, lowest: str, high
     )
 
 
+# --- images and containers ---------------------------------------------------------------------------------------
+
+
+def hub_not_reached(address: str, term: str, message: str, status: int) -> AnswerError:
+    """The engine could not ask Docker Hub for ``term``; ``message`` holds its words."""
+    return AnswerError(
+        f"image search for {term!r} at {address}",
+        f"the engine could not ask Docker Hub: {message}",
+        "The search is done by Docker Hub, so the engine's host needs a way to it (DNS, firewall, proxy).",
+        status=status,
+        endpoint="GET /images/search",
+        message=message,
+    )
+
+
+def pull_failed(address: str, image: str, message: str, status: int) -> AnswerError:
+    """The engine could not fetch an image; ``message`` holds its words, ``status`` is 200 when it had begun to."""
+    return AnswerError(
+        f"image {image} at {address}",
+        f"it could not be pulled: {message}",
+        "Check the image's name and tag, the registry's user and password, and that the engine's host reaches and"
+        " trusts the registry.",
+        status=status,
+        endpoint="POST /images/create",
+        message=message,
+    )
+
+
+def unpullable_image(image: str) -> OptionError:
+    """An image named by its ID is not there, and no registry knows IDs."""
+    return OptionError(
+        f"image {image}", "the engine does not have it, and an ID cannot be pulled", "Name the image by its repository."
+    )
+
+
+def failed_in_stream(address: str, endpoint: str, status: int, message: str) -> AnswerError:
+    """The engine began well, and told of a failure (``message``) in the stream that followed."""
+    return AnswerError(
+        f"{endpoint} at {address}",
+        f"the engine told of an error while it worked: {message}",
+        "Look at the engine's journal (journalctl -u docker) for more.",
+        status=status,
+        endpoint=endpoint,
+        message=message,
+    )
+
+
+def bad_file(path: str, cause: str) -> OptionError:
+    """A file for an answer cannot be written."""
+    return OptionError(path, cause, "Check the path, its permissions, and the space that is left there.")
+
+
+def no_image(address: str, image: str) -> EngineError:
+    """The image is not there and is not to be pulled."""
+    return EngineError(
+        f"image {image} at {address}",
+        "the engine does not have it, and pull is never",
+        "Load or build it there, or set pull to missing.",
+        reached=True,
+    )
+
+
+def no_image_given(container: str) -> OptionError:
+    """A container has to be created, and it is not said from which image."""
+    return OptionError(
+        f"container {container}", "it does not exist, and image is not set", "Set image, so that it can be created."
+    )
+
+
+def no_such_container(container: str) -> EngineError:
+    """A container is addressed by an ID that no container has."""
+    return EngineError(
+        f"container {container}",
+        "there is none with this ID, and one cannot be created with it",
+        "Use a name, or the ID of a container that exists ('docker ps -a').",
+        reached=True,
+    )
+
+
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +413,7 @@ __all__ = (
     "bad_api_version",
     "bad_client_configuration",
     "bad_context",
+    "bad_file",
     "bad_option",
     "bad_status",
     "bad_tls_file",
@@ -341,15 +421,22 @@ __all__ = (
     "checks_failed",
     "client_certificate_refused",
     "cut_off",
+    "failed_in_stream",
+    "hub_not_reached",
     "missing_library",
+    "no_image",
+    "no_image_given",
     "no_socket",
+    "no_such_container",
     "not_an_engine",
     "plain_http",
+    "pull_failed",
     "refused",
     "socket_forbidden",
     "timed_out",
     "tls_failed",
     "unknown_host",
+    "unpullable_image",
     "unreachable",
     "wants_client_certificate",
     "wants_tls",

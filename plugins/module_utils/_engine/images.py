@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""What can be asked about images, and how one is brought from a registry."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
+    Engine,
+    engine_message,
+    get_or_none,
+    path_of,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+    AnswerError,
+    hub_not_reached,
+    pull_failed,
+    unpullable_image,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.filters import as_filters
+
+HUB = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a registry lets in. The password is kept out of what Python shows of it."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Return the user's name alone."""
+        return f"Credentials({self.username!r})"
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """The parts of an image's name: the repository with its registry, and a tag or a digest."""
+
+    repository: str
+    version: str
+
+    @property
+    def registry(self) -> str:
+        """The registry's address as the engine wants it: that of Docker Hub when the name has none."""
+        first, slash, _rest = self.repository.partition("/")
+        named = slash and ("." in first or ":" in first or first == "localhost")
+        return first if named else HUB
+
+
+def parse_image_name(name: str) -> ImageName:
+    """Return the parts of a name such as C(registry.example.com:5000/app/web:1.2), with the tag C(latest) by default.
+
+    Without a tag the engine would fetch all tags of the repository (API reference, C(POST /images/create)).
+    """
+    repository, at, digest = name.partition("@")
+    head, colon, tag = repository.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = repository, "latest"
+    return ImageName(head, digest if at else tag)
+
+
+def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
+    """Return what the engine says of an image by name, digest or ID, None when it has none. Raises EngineError."""
+    return get_or_none(engine, f"/images/{path_of(name)}/json")
+
+
+def image_info(
+    engine: Engine, *, names: t.Sequence[str] | None, everything: bool, filters: t.Mapping[str, t.Any] | None
+) -> dict[str, t.Any]:
+    """Return C(images): all that match the filters, or those with the names; and C(missing), the names without image.
+
+    :param everything: list intermediate images as well. Raises EngineError.
+    """
+    if names is None:
+        images = engine.get_json("/images/json", {"all": everything, "filters": as_filters(filters)})
+        return {"images": images, "missing": []}
+    found = {name: find_image(engine, name) for name in names}
+    return {
+        "images": [image for image in found.values() if image is not None],
+        "missing": [name for name, image in found.items() if image is None],
+    }
+
+
+def image_search(
+    engine: Engine, *, term: str, limit: int | None, filters: t.Mapping[str, t.Any] | None
+) -> list[dict[str, t.Any]]:
+    """Return what Docker Hub finds; it is the engine that asks it. Raises EngineError."""
+    query = {"term": term, "limit": limit, "filters": as_filters(filters)}
+    try:
+        found: list[dict[str, t.Any]] = engine.get_json("/images/search", query)
+    except AnswerError as exc:
+        if exc.status >= 500:
+            raise hub_not_reached(engine.connection.address, term, exc.message, exc.status) from exc
+        raise
+    return found
+
+
+def pull_image(engine: Engine, name: str, credentials: Credentials | None) -> None:
+    """Have the engine fetch an image from its registry.
+
+    The engine tells its progress in a stream of JSON values, and a failure too, long after it has answered with 200.
+    The connection's time limit is for each silence of that stream. Raises EngineError.
+    """
+    if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
+        raise unpullable_image(name)
+    image = parse_image_name(name)
+    headers = {"X-Registry-Auth": registry_auth(image.registry, credentials)} if credentials else {}
+    query = {"fromImage": image.repository, "tag": image.version}
+    with engine.exchange("POST", "/images/create", query, headers=headers, silence=True) as exchange:
+        if exchange.status != 200:
+            answer = exchange.read()
+            raise pull_failed(engine.connection.address, name, engine_message(answer), answer.status)
+        for value in json_values(exchange.chunks()):
+            if "error" in value:
+                raise pull_failed(engine.connection.address, name, str(value["error"]), exchange.status)
+
+
+def json_values(chunks: t.Iterable[bytes]) -> t.Iterator[dict[str, t.Any]]:
+    """Yield the objects of a stream with one JSON object a line. Lines that are none are left out."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from _objects(lines)
+    yield from _objects([rest])
+
+
+def _objects(lines: t.Iterable[bytes]) -> t.Iterator[dict[str, t.Any]]:
+    """Yield the JSON objects among lines."""
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def registry_auth(registry: str, credentials: Credentials) -> str:
+    """Return the value of the header X-Registry-Auth (API reference, section Authentication)."""
+    content = {"username": credentials.username, "password": credentials.password, "serveraddress": registry}
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+
+
+__all__ = (
+    "Credentials",
+    "ImageName",
+    "find_image",
+    "image_info",
+    "image_search",
+    "json_values",
+    "parse_image_name",
+    "pull_image",
+    "registry_auth",
+)

@@ -1,0 +1,184 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_api
+short_description: Send any request to a Docker Engine
+description:
+  - For everything that the Engine API can do and no other module does.
+author:
+  - The dockerfleet maintainers (!UNKNOWN)
+extends_documentation_fragment:
+  - dockerfleet.remote_api._attributes
+  - dockerfleet.remote_api._attributes.engine_group
+  - dockerfleet.remote_api._engine
+attributes:
+  check_mode:
+    support: partial
+    details: V(GET) and V(HEAD) are sent in check mode, other requests are not.
+  diff_mode:
+    support: none
+    details: It does not know what a request changes.
+  idempotent:
+    support: none
+    details: What a request changes is up to the engine.
+  platform:
+    platforms: posix
+options:
+  method:
+    description: The method of the request.
+    type: str
+    choices:
+      - GET
+      - HEAD
+      - POST
+      - PUT
+      - DELETE
+    default: GET
+  path:
+    description:
+      - The path, as the API reference has it, such as V(/containers/json). The version of the API is put before it,
+        unless it is there, as in V(/v1.41/info).
+    type: str
+    required: true
+  query:
+    description:
+      - The parameters of the query. Dictionaries, such as C(filters), are sent as JSON, booleans as C(true) and C(false),
+        lists as several parameters.
+    type: dict
+  body:
+    description: The body of the request, sent as JSON.
+    type: dict
+  headers:
+    description: Further headers of the request.
+    type: dict
+  status_code:
+    description: The statuses that are no error. Without it, these are the ones from 200 to 299.
+    type: list
+    elements: int
+  dest:
+    description:
+      - The file to write the answer to, for answers that are large or no text. It is written as the answer comes, and
+        put in its place when it is complete. Only its owner may read it.
+      - O(timeout) is then the time in which nothing comes, not the time of it all.
+      - In check mode the answer is read, but the file is not written.
+    type: path
+notes:
+  - V(GET) and V(HEAD) count as no change, unless the content of O(dest) changes. All others count as a change; say
+    what they are with C(changed_when).
+seealso:
+  - module: dockerfleet.remote_api.engine_info
+"""
+
+EXAMPLES = r"""
+- name: Ask for the disk space that is used
+  dockerfleet.remote_api.engine_api:
+    path: /system/df
+  register: result
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ result.json.LayersSize }} bytes"
+
+- name: Create a network, if it is not there
+  dockerfleet.remote_api.engine_api:
+    method: POST
+    path: /networks/create
+    body:
+      Name: backend
+      CheckDuplicate: true
+    status_code: [201, 409]
+  register: network
+  changed_when: network.status == 201
+
+- name: List what bears a label
+  dockerfleet.remote_api.engine_api:
+    path: /containers/json
+    query:
+      all: true
+      filters:
+        label: ["team=web"]
+
+- name: Keep the files of a container
+  dockerfleet.remote_api.engine_api:
+    path: /containers/web/export
+    dest: /var/backups/web.tar
+"""
+
+RETURN = r"""
+status:
+  description: The status of the answer.
+  returned: success, and the request was sent
+  type: int
+  sample: 200
+json:
+  description: The answer. Where the engine tells its progress, it is the list of all that it told.
+  returned: when the answer is JSON, and O(dest) is not set
+  type: raw
+  sample: {"LayersSize": 4261550, "Containers": []}
+text:
+  description: The answer as text.
+  returned: when the answer is not JSON, and O(dest) is not set
+  type: str
+  sample: OK
+headers:
+  description: The headers of the answer, their names in lower case.
+  returned: success, and the request was sent
+  type: dict
+  sample: {"api-version": "1.45", "content-type": "application/json"}
+dest:
+  description: The file that the answer was written to.
+  returned: when O(dest) is set
+  type: str
+  sample: /var/backups/web.tar
+can_talk_to_engine:
+  description: Whether an engine answered.
+  returned: always
+  type: bool
+  sample: true
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download, send
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+
+ARGUMENTS = {
+    **ENGINE_ARGUMENTS,
+    "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "DELETE"], "default": "GET"},
+    "path": {"type": "str", "required": True},
+    "query": {"type": "dict"},
+    "body": {"type": "dict"},
+    "headers": {"type": "dict"},
+    "status_code": {"type": "list", "elements": "int"},
+    "dest": {"type": "path"},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    names = ("method", "path", "query", "body", "headers")
+    request = Request(**{name: params[name] for name in names}, accept=params["status_code"])
+    if module.check_mode and not request.reads:
+        module.exit_json(changed=True, msg=f"{request.method} {request.path} is not sent in check mode.")
+
+    def work(engine: Engine) -> dict[str, t.Any]:
+        """Return the module's result. Raises EngineError."""
+        if params["dest"]:
+            return download(engine, request, params["dest"], write=not module.check_mode)
+        return send(engine, request)
+
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()
