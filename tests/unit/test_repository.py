@@ -166,13 +166,10 @@ def test_supported_ansible_core_is_told_the_same_everywhere() -> None:
 
 
 def test_no_path_or_address_of_one_machine_is_in_the_repository() -> None:
-    """A home folder, a version manager's folder, a package index or a mirror works on its author's machine only."""
+    """The folder of a checkout, a version manager's Python, a package index or mirror: each works on one machine only."""
     wanted = re.compile(
-        r"/(?:home|Users)/[a-z]"
-        r"|(?<![\w}])/root/(?!\.docker)[\w.]"
-        r"|\.pyenv/versions/\d"
-        r"|https?://[\w.-]*(?:pypi|npmjs|mirror)[\w./-]*"
-        r"|--(?:extra-)?index-url"
+        re.escape(str(ROOT))
+        + r"\b|/Users/|\.pyenv/versions/\d|https?://[\w.-]*(?:pypi|npmjs|mirror)[\w./-]*|--(?:extra-)?index-url"
     )
     here = relative(pathlib.Path(__file__))
     found = [
