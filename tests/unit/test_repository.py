@@ -166,7 +166,7 @@ def test_supported_ansible_core_is_told_the_same_everywhere() -> None:
 
 
 def test_no_path_or_address_of_one_machine_is_in_the_repository() -> None:
-    """The folder of a checkout, a version manager's Python, a package index or mirror: each works on one machine only."""
+    """The folder of a checkout, a version manager's Python, an index or a mirror: each works on one machine only."""
     wanted = re.compile(
         re.escape(str(ROOT))
         + r"\b|/Users/|\.pyenv/versions/\d|https?://[\w.-]*(?:pypi|npmjs|mirror)[\w./-]*|--(?:extra-)?index-url"
