@@ -88,6 +88,11 @@ def command_failed(command: list[str], output: str) -> LabError:
     return LabError(" ".join(command), f"failed: {output.strip() or 'without a word'}", "Run lab down, then lab up")
 
 
+def bad_number(text: str) -> LabError:
+    """Return the error for a number that moves the lab to no subnet."""
+    return LabError("DOCKERFLEET_LAB", f"is {text!r}", "Set it to a number from 1 to 254, or not at all")
+
+
 def no_address_left() -> LabError:
     """Return the error for a lab that has used its whole subnet."""
     return LabError("lab", "has no address left in its subnet", "Take down some hosts: lab down NAME")

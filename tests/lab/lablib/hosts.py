@@ -86,7 +86,7 @@ class Host:
     @property
     def machine_name(self) -> str:
         """The name systemd-nspawn knows it by. Short, because the name of a network interface is made from it."""
-        return f"lab{self.number}"
+        return f"lab{machine.NUMBER}-{self.number}"
 
     @property
     def directory(self) -> Path:
@@ -144,7 +144,7 @@ def _namespace_ids(pid: int) -> list[int]:
 
 def up(name: str, suite: str, variant: str, root: Path) -> Host:
     """Return the host of that name, booted and ready. What is left of a dead one is cleared away first."""
-    with machine.lock(f"host-{name}"):
+    with machine.lock(machine.host_lock(name)):
         host = all_hosts().get(name)
         if host and is_up(host):
             if (host.suite, host.variant) != (suite, variant):
@@ -163,7 +163,7 @@ def up(name: str, suite: str, variant: str, root: Path) -> Host:
 
 def down(name: str) -> None:
     """Take a host down and remove every trace of it."""
-    with machine.lock(f"host-{name}"):
+    with machine.lock(machine.host_lock(name)):
         _clear(name)
     _close()
 
@@ -172,9 +172,9 @@ def sweep() -> None:
     """Clear away hosts that died or whose boot was killed; those another command is busy with are left to it."""
     names = {path.name for path in HOSTS.glob("*")}
     for hierarchy in machine.hierarchies():
-        names |= {path.name for path in (hierarchy / machine.CONTROL_GROUP).glob("*") if path.is_dir()}
+        names |= {path.name for path in (hierarchy / machine.NAME).glob("*") if path.is_dir()}
     for name in names:
-        with machine.lock(f"host-{name}", wait=False) as held:
+        with machine.lock(machine.host_lock(name), wait=False) as held:
             if held and (name not in all_hosts() or leader(name) is None):
                 _clear(name)
     _close()
@@ -182,7 +182,7 @@ def sweep() -> None:
 
 def _reserve(name: str, suite: str, variant: str, root: Path) -> Host:
     """Give a host its number and its directory, and see to the bridge and the keys that all hosts share."""
-    with machine.lock("network"):
+    with machine.lock(machine.NETWORK_LOCK):
         _open()
         taken = {host.number for host in all_hosts().values()}
         number = next((n for n in range(2, machine.SUBNET.num_addresses - 1) if n not in taken), None)
@@ -207,20 +207,20 @@ def _open() -> None:
     kind, key_text = HOST_KEY.with_name(f"{HOST_KEY.name}.pub").read_text(encoding="ascii").split()[:2]
     every_address = f"{machine.SUBNET.network_address}".rpartition(".")[0] + ".*"
     KNOWN_HOSTS.write_text(f"{every_address} {kind} {key_text}\n", encoding="ascii")
-    if not Path("/sys/class/net", machine.BRIDGE).exists():
-        machine.run("ip", "link", "add", machine.BRIDGE, "type", "bridge")
+    if not Path("/sys/class/net", machine.NAME).exists():
+        machine.run("ip", "link", "add", machine.NAME, "type", "bridge")
     own = f"{machine.SUBNET[1]}/{machine.SUBNET.prefixlen}"
-    machine.run("ip", "address", "replace", own, "dev", machine.BRIDGE)
-    machine.run("ip", "link", "set", machine.BRIDGE, "up")
+    machine.run("ip", "address", "replace", own, "dev", machine.NAME)
+    machine.run("ip", "link", "set", machine.NAME, "up")
 
 
 def _close() -> None:
     """Remove what all hosts share, if no host is left."""
-    with machine.lock("network"):
+    with machine.lock(machine.NETWORK_LOCK):
         if any(HOSTS.glob("*")):
             return
-        if Path("/sys/class/net", machine.BRIDGE).exists():
-            machine.run("ip", "link", "delete", machine.BRIDGE)
+        if Path("/sys/class/net", machine.NAME).exists():
+            machine.run("ip", "link", "delete", machine.NAME)
         machine.remove_top_groups()
         machine.restore_inotify_limit(INOTIFY_BEFORE)
         if machine.STATE.exists():
@@ -268,7 +268,7 @@ def _boot(host: Host) -> None:
     command = [
         "systemd-nspawn", "--quiet", f"--directory={merged}", f"--machine={host.machine_name}",
         f"--hostname={host.name}", "--register=no", "--keep-unit", "--capability=all", "--private-users=no",
-        f"--network-bridge={machine.BRIDGE}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+        f"--network-bridge={machine.NAME}", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
         "--system-call-filter=@keyring bpf",
         f"--bind={directory}/docker:/var/lib/docker", f"--bind={directory}/containerd:/var/lib/containerd",
     ]  # fmt: skip

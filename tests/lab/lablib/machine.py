@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +19,15 @@ from pathlib import Path
 
 from . import errors
 
-# One lab per machine: whatever cannot be shared is named here, once.
-SUBNET = ipaddress.IPv4Network("10.213.77.0/24")
-BRIDGE = "dockerfleet-lab"
-CONTROL_GROUP = "dockerfleet-lab"
-STATE = Path("/var/lib/dockerfleet-lab")
-LOCKS = Path("/run")
+# One lab is enough for a machine, and whatever cannot be shared is named here, once. Where its subnet is taken, or for
+# a second lab beside it (the lab's own tests boot one), another number in the environment moves it elsewhere.
+NUMBER = os.environ.get("DOCKERFLEET_LAB", "77")
+if NUMBER not in map(str, range(1, 255)):
+    sys.exit(f"lab: {errors.bad_number(NUMBER)}")
+NAME = "dockerfleet-lab" if NUMBER == "77" else f"dockerfleet-{NUMBER}"
+SUBNET = ipaddress.IPv4Network(f"10.213.{NUMBER}.0/24")
+STATE = Path("/var/lib", NAME)
+NETWORK_LOCK = Path(f"/run/{NAME}.network.lock")
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_INSTANCES = 4096
 
@@ -66,14 +70,18 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+def host_lock(name: str) -> Path:
+    """Return the path of a host's lock."""
+    return Path(f"/run/{NAME}.host-{name}.lock")
+
+
 @contextmanager
-def lock(name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the machine-wide lock of that name; yield whether it is held (always, when waiting).
+def lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock at that path; yield whether it is held (always, when waiting).
 
     The file goes away with the lock. Whoever waited on a file that was removed meanwhile starts over, so two holders
     never hold different files.
     """
-    path = LOCKS / f"dockerfleet-lab.{name}.lock"
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -151,13 +159,13 @@ def make_groups(name: str) -> list[Path]:
     """
     groups = []
     for hierarchy in hierarchies():
-        for group in (hierarchy / CONTROL_GROUP, hierarchy / CONTROL_GROUP / name):
+        for group in (hierarchy / NAME, hierarchy / NAME / name):
             group.mkdir(exist_ok=True)
             if (hierarchy / "cgroup.controllers").exists():
                 _pass_controllers_on(group.parent)
             elif (group / "cpuset.cpus").exists():
                 _inherit_cpuset(group)
-        groups.append(hierarchy / CONTROL_GROUP / name)
+        groups.append(hierarchy / NAME / name)
     return groups
 
 
@@ -179,7 +187,7 @@ def _groups_below(name: str) -> list[Path]:
     """Return a host's control groups in all hierarchies with all groups below them, the innermost first."""
     found = []
     for hierarchy in hierarchies():
-        for directory, _, _ in os.walk(hierarchy / CONTROL_GROUP / name, topdown=False):
+        for directory, _, _ in os.walk(hierarchy / NAME / name, topdown=False):
             found.append(Path(directory))
     return found
 
@@ -225,4 +233,4 @@ def remove_top_groups() -> None:
     """Remove the lab's own control groups, once no host is left."""
     for hierarchy in hierarchies():
         with suppress(FileNotFoundError):
-            (hierarchy / CONTROL_GROUP).rmdir()
+            (hierarchy / NAME).rmdir()

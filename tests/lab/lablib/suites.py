@@ -114,7 +114,8 @@ def proxies() -> list[str]:
 def make_root(suite: str) -> Path:
     """Return a suite's root, which is made first if it is not there yet. Two callers never make the same one."""
     root = root_path(suite)
-    with machine.lock(f"root-{root.name}"):
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with machine.lock(root.with_name(f"{root.name}.lock")):
         if not root.exists():
             machine.require("mmdebstrap", "unshare", "apt-get")
             _build(suite, root)
@@ -129,7 +130,6 @@ def _build(suite: str, root: Path) -> None:
     """
     source = mirror()
     building = root.parent / f"building-{root.name}"
-    root.parent.mkdir(parents=True, exist_ok=True)
     if building.exists():
         shutil.rmtree(building)
     print(f"suite {suite}: making its root file system from {source} (once, about half a minute)", flush=True)
@@ -152,5 +152,5 @@ def prune(in_use: set[Path]) -> None:
     current = {root_path(suite) for suite in SUITES}
     limit = time.time() - UNUSED_DAYS * 86400
     for root in machine.cache().glob("*-*"):
-        if root not in current | in_use and root.stat().st_mtime < limit:
+        if root.is_dir() and root not in current | in_use and root.stat().st_mtime < limit:
             shutil.rmtree(root)
