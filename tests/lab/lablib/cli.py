@@ -161,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name; return the exit code."""
     options = parser().parse_args(arguments)
+    os.umask(0o022)  # with a stricter one, a host's own users could not get into its root directory
     try:
         machine.require_root()
         code: int = options.work(options)
