@@ -142,7 +142,7 @@ def test_the_packaged_unit_edited_as_by_hand(hosts: dict[str, Host], ansible: An
     assert (again.rc, again.changed(host)) == (0, 0), again.output
 
 
-def test_the_unit_not_to_be_touched(hosts: dict[str, Host], ansible: Ansible, lab: Lab) -> None:
+def test_the_unit_not_to_be_touched(ansible: Ansible, lab: Lab) -> None:
     host = lab.host("none", "bookworm", "docker-ce")
     starts = host.starts()
     done = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_unit_wiring": "none"})
