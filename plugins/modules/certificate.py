@@ -254,7 +254,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import require_service
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import require_service, runner
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
@@ -292,7 +292,7 @@ def main() -> None:
     try:
         order = order_of(module.params)
         if module.params["service"] is not None:
-            require_service(module.params["service"])
+            require_service(module.params["service"], runner(module.run_command))
         library.require(sys.executable)
         outcome = host.ensure(order, datetime.now(timezone.utc), module.check_mode)
     except errors.MissingLibraryError as problem:

@@ -200,7 +200,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import unit_name
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import runner, unit_name
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 _ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -261,7 +261,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=_ARGUMENT_SPEC, supports_check_mode=True)
     mode = Mode(module.check_mode, module.params["restart"], float(module.params["timeout"]))
     try:
-        outcome = configure(_request(module.params), mode)
+        outcome = configure(_request(module.params), mode, runner(module.run_command))
     except RemoteApiError as problem:
         module.fail_json(msg=str(problem), rolled_back=isinstance(problem, RolledBackError))
     if outcome.containers_stopped and not outcome.plan.live_restore:

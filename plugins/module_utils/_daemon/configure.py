@@ -18,7 +18,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd, run_command
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Outcome:
     containers_stopped: int
 
 
-def configure(request: planning.Request, mode: Mode, run: Run = run_command) -> Outcome:
+def configure(request: planning.Request, mode: Mode, run: Run) -> Outcome:
     """Bring the daemon's options, its unit and the running daemon to what is asked for. Raises RemoteApiError.
 
     Whether a restart is due is seen on the running daemon, not remembered: what an earlier run wrote and did not

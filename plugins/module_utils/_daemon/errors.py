@@ -52,11 +52,11 @@ def command_too_slow(argv: t.Sequence[str], timeout: float) -> DaemonError:
     )
 
 
-def command_not_run(argv: t.Sequence[str], problem: OSError) -> DaemonError:
+def command_not_run(argv: t.Sequence[str], said: str) -> DaemonError:
     """Return the error for a program that the operating system would not start."""
     return DaemonError(
         argv[0],
-        f"it cannot be run ({problem.strerror})",
+        f"it cannot be run ({said})",
         "Install it, or run as root, for example with 'become: true'.",
     )
 
@@ -169,6 +169,24 @@ def comment_with_backslash(path: str, line: int) -> DaemonError:
         f"{path}:{line}",
         "the comment ends in a backslash, with which systemd before version 254 swallows the next line",
         "Remove the backslash, then run again.",
+    )
+
+
+def not_text(path: str, line: int) -> DaemonError:
+    """Return the error for bytes with which systemd refuses a whole file."""
+    return DaemonError(
+        f"{path}:{line}",
+        "there are bytes in it that are not UTF-8, so that systemd does not read the file at all",
+        "Save the file as UTF-8, then run again.",
+    )
+
+
+def line_goes_on(path: str, line: int, variable: str) -> DaemonError:
+    """Return the error for a file whose last line would swallow a line that is added."""
+    return DaemonError(
+        f"{path}:{line}",
+        f"the last line goes on beyond its end (a backslash or an open quote), so that {variable} cannot be added",
+        "End it properly, then run again.",
     )
 
 

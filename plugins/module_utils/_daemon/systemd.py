@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import typing as t
 from dataclasses import dataclass
 
@@ -28,28 +28,28 @@ class Completed:
 Run = t.Callable[[t.Sequence[str], float], Completed]
 
 
-def run_command(argv: t.Sequence[str], timeout: float) -> Completed:
-    """Run a program (no shell, no standard input, messages in English) for at most ``timeout`` seconds.
+def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:
+    """Return how commands are run, by a module's ``run_command``: no shell, in English, at most so many seconds each.
 
-    Raises DaemonError when it is not there or does not end in time.
+    The limit is kept by timeout(1), which kills the command, and with it itself: gentler signals are ignored while a
+    change is being made. Its exit status is 126 or 127 when the command could not be run.
+    What is returned raises DaemonError in these cases.
     """
-    environment = dict(os.environ, LC_ALL="C", SYSTEMD_PAGER="", SYSTEMD_COLORS="0")
-    try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
+
+    def run(argv: t.Sequence[str], timeout: float) -> Completed:
+        status, stdout, stderr = run_command(
+            ["timeout", "-s", "KILL", f"{timeout:.3f}", *argv],
+            environ_update={"LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
             errors="replace",
-            timeout=timeout,
-            check=False,
-            env=environment,
+            expand_user_and_vars=False,
         )
-    except subprocess.TimeoutExpired as problem:
-        raise errors.command_too_slow(argv, timeout) from problem
-    except OSError as problem:
-        raise errors.command_not_run(argv, problem) from problem
-    return Completed(done.returncode, done.stdout, done.stderr)
+        if status == -signal.SIGKILL:
+            raise errors.command_too_slow(argv, timeout)
+        if status in (126, 127):
+            raise errors.command_not_run(argv, stderr.strip())
+        return Completed(status, stdout, stderr)
+
+    return run
 
 
 def unit_name(service: str) -> str:
@@ -78,7 +78,7 @@ class ServiceState:
 class Systemd:
     """systemd as far as one service needs it. ``run`` is how commands are run."""
 
-    def __init__(self, service: str, run: Run = run_command) -> None:
+    def __init__(self, service: str, run: Run) -> None:
         """Speak of ``service``, a full unit name."""
         self.service = service
         self.socket = service.rpartition(".")[0] + ".socket"
@@ -156,7 +156,7 @@ class Systemd:
         return answer.stdout.splitlines()
 
 
-def require_service(service: str, run: Run = run_command) -> None:
+def require_service(service: str, run: Run) -> None:
     """Return when systemd runs this machine and can start the unit; raise DaemonError otherwise. Changes nothing."""
     if not os.path.isdir("/run/systemd/system"):
         raise errors.no_systemd()
@@ -169,4 +169,4 @@ def require_service(service: str, run: Run = run_command) -> None:
         raise errors.no_service(unit)
 
 
-__all__ = ("Completed", "Run", "ServiceState", "Systemd", "require_service", "run_command", "unit_name")
+__all__ = ("Completed", "Run", "ServiceState", "Systemd", "require_service", "runner", "unit_name")
