@@ -10,7 +10,6 @@ import sys
 import typing as t
 from datetime import UTC, datetime, timedelta
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
@@ -23,6 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _authority_errors
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
 _MODULE = "dockerfleet.remote_api.certificate"
 # What only the controller may know or needs to know.
@@ -35,11 +35,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        checked = ArgumentSpecValidator(argspec.CERTIFICATE, **argspec.CERTIFICATE_RULES).validate(self._task.args)
-        if checked.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(checked.error_messages)}
         try:
-            return {**result, **self._ensure(checked.validated_parameters, task_vars)}
+            options = checked_options(argspec.CERTIFICATE, argspec.CERTIFICATE_RULES, self._task.args)
+            return {**result, **self._ensure(options, task_vars)}
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}
 

@@ -10,11 +10,11 @@ import sys
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec, certificates, library
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
 
 class ActionModule(ActionBase):
@@ -25,12 +25,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        checked = ArgumentSpecValidator(argspec.AUTHORITY).validate(self._task.args)
-        if checked.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(checked.error_messages)}
         try:
             library.require(sys.executable)
-            return {**result, **self._establish(checked.validated_parameters)}
+            return {**result, **self._establish(checked_options(argspec.AUTHORITY, {}, self._task.args))}
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}
 

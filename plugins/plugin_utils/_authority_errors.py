@@ -17,6 +17,11 @@ class AuthorityError(RemoteApiError):
     """The authority cannot be made, or what is there cannot be used. Nothing was overwritten."""
 
 
+def bad_options(cause: str) -> AuthorityError:
+    """Return the error for options that the task cannot have."""
+    return AuthorityError("options", cause, "Look into the module's documentation, and correct the task.")
+
+
 def bad_passphrase(cause: str) -> AuthorityError:
     """Return the error for a passphrase that can encrypt nothing."""
     return AuthorityError(
@@ -124,6 +129,7 @@ def out_of_date(path: str, cause: str) -> AuthorityError:
 
 __all__ = (
     "AuthorityError",
+    "bad_options",
     "bad_passphrase",
     "foreign_key",
     "half_missing",

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_atomically
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
     keys,
@@ -371,9 +372,9 @@ def replace_key(path: Path, *arguments: str) -> None:
     openssl("genpkey", *arguments, "-out", path / "ca-key.pem")
 
 
-def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     """Return a function that changes the content of this file of an authority."""
-    return lambda path: (path / name).write_bytes(change((path / name).read_bytes())) and None
+    return lambda path: (path / name).write_bytes(change((path / name).read_bytes()))
 
 
 def sign_again(*extensions: str, days: int = 10) -> Callable[[Path], None]:
@@ -433,7 +434,7 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
     ],
 )
 def test_what_cannot_be_used_is_an_error_and_stays_as_it_is(
-    pki: Path, damage: Callable[[Path], None], message: str
+    pki: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(pki)
     before = contents(pki)
@@ -522,7 +523,7 @@ def test_what_is_trusted_is_told_without_opening_the_key(pki: Path, tmp_path: Pa
 
 
 def test_when_the_certificate_cannot_be_written_no_key_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _authority.write_atomically
+    real = write_atomically
 
     def refuse(path: str, content: bytes, *, mode: int) -> None:
         """Write the key, but not the certificate."""

@@ -300,7 +300,7 @@ def test_when_one_file_cannot_be_replaced_all_are_as_before(
     csr = machine.run().csr
     assert csr is not None
     offered = sign(machine.authority, csr, PROFILE)
-    real, calls = os.replace, []
+    real, calls = os.replace, list[str]()
 
     def refuse(source: str, target: str) -> None:
         """Rename as ever, but refuse to do so for one of the three files."""
@@ -351,7 +351,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     csr = machine.run().csr
     assert csr is not None
     offered = sign(machine.authority, csr, PROFILE)
-    real, done = os.replace, []
+    real, done = os.replace, list[str]()
 
     class Killed(BaseException):
         """Nothing can be done any more."""

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Checking a task's options on the controller, before anything is sent anywhere.
+
+ActionBase.validate_argument_spec is not used, as Ansible shows the lines of the playbook around the options that it
+complains about, and a passphrase may stand there.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority_errors as errors
+
+
+def checked_options(
+    spec: dict[str, dict[str, t.Any]], rules: dict[str, t.Any], options: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """Return the options in the types of the argument spec, with its defaults. Raises AuthorityError."""
+    checked = ArgumentSpecValidator(spec, **rules).validate(dict(options))
+    found = checked.errors.errors
+    if found:
+        words = ["unsupported: " + one.msg if isinstance(one, UnsupportedError) else one.msg for one in found]
+        raise errors.bad_options("; ".join(words))
+    validated: dict[str, t.Any] = checked.validated_parameters
+    return validated
+
+
+__all__ = ("checked_options",)
