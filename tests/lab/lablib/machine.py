@@ -36,6 +36,7 @@ PACKAGE_OF = {
     "mmdebstrap": "mmdebstrap",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "mount": "mount",
     "ssh-keygen": "openssh-client",

@@ -92,15 +92,18 @@ def root_path(suite: str) -> Path:
 
 
 def mirror() -> str:
-    """Return the URI of the Debian mirror this machine's own apt uses; apt itself reads its files, of either style."""
-    wanted = ("--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages")
-    debian = r"bullseye|bookworm|trixie|forky|sid|(old)*stable|testing|unstable"
+    """Return the URI of the Debian mirror this machine's own apt uses.
+
+    apt itself reads its files, of either style, and says what it would download first; nothing is downloaded for that.
+    """
+    uri = re.compile(r"'(?P<site>[^']+)/dists/(?P<suite>[^']+)/InRelease'")
+    debian = re.compile(r"bullseye|bookworm|trixie|forky|sid|(old)*stable|testing|unstable")
     seen = []
-    for line in machine.run("apt-get", "indextargets", *wanted).splitlines():
-        site, release, component = line.split(" ", 2)
-        if component == "main" and re.fullmatch(debian, release):
-            return site
-        seen.append(release)
+    for line in machine.run("apt-get", "update", "--print-uris").splitlines():
+        if found := uri.match(line):
+            if debian.fullmatch(found["suite"]):
+                return found["site"]
+            seen.append(found["suite"])
     raise errors.no_mirror(sorted(set(seen)))
 
 
@@ -117,7 +120,7 @@ def make_root(suite: str) -> Path:
     root.parent.mkdir(parents=True, exist_ok=True)
     with machine.lock(root.with_name(f"{root.name}.lock")):
         if not root.exists():
-            machine.require("mmdebstrap", "unshare", "apt-get")
+            machine.require("mmdebstrap", "setpriv", "unshare", "apt-get")
             _build(suite, root)
         os.utime(root)
     return root
@@ -126,7 +129,7 @@ def make_root(suite: str) -> Path:
 def _build(suite: str, root: Path) -> None:
     """Make a root beside its place and move it there whole, so that a killed build never looks like a finished one.
 
-    mmdebstrap runs in a mount and process namespace of its own: its mounts and processes end with it.
+    mmdebstrap runs in a mount and process namespace of its own: its mounts and processes end with this command.
     """
     source = mirror()
     building = root.parent / f"building-{root.name}"
@@ -135,7 +138,7 @@ def _build(suite: str, root: Path) -> None:
     print(f"suite {suite}: making its root file system from {source} (once, about half a minute)", flush=True)
     started = time.monotonic()
     *options, name = recipe(suite)
-    isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    isolated = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command = [*isolated, "mmdebstrap", *options, *proxies(), name, str(building), source]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
