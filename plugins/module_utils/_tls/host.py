@@ -270,8 +270,7 @@ def _after(order: Order, seen: store.Seen, plan: _Plan, before: facts.Facts) -> 
     anchors = seen.authority
     if order.authority is not None:
         anchors = certificates.load_bundle(order.authority.encode(), "ca_certificate")
-    files = [(path, mode) for path, mode in _kept_files(order)]
-    modes = _wanted_modes(order, before["access"], files)
+    modes = _wanted_modes(order, before["access"], _kept_files(order))
     key = seen.waiting if plan.swap_key else seen.key
     return facts.of_files(plan.chain or seen.chain, key, anchors, modes)
 
