@@ -75,9 +75,9 @@ def judge(host: Host, files: Sequence[bytes]) -> list[Reading]:
 
 def _readings(environment: str, argv: str, count: int) -> Iterator[Reading]:
     """Yield each file's reading out of what the two services printed."""
-    variables: list[dict[str, str]] = [{} for _ in range(count)]
+    variables: list[dict[str, str]] = [{} for number in range(count)]
     for line in environment.split("\0"):
-        name, _, value = line.partition("=")
+        name, value = line.partition("=")[::2]
         if found := re.match(r"OPTS([0-9]+)", name):
             variables[int(found.group(1))][name] = value
     parts = argv.split("@@")[1:]
@@ -91,7 +91,7 @@ def expected(content: bytes, number: int, *, comments_go_on: bool) -> dict[str, 
     if comments_go_on:
         text = content.decode("utf-8", "surrogateescape")
         if SystemdReader(text).read() != SystemdReader(text, comments_go_on=True).read():
-            lines = [item for item in SystemdReader(text, comments_go_on=True).read()]
+            lines = list(SystemdReader(text, comments_go_on=True).read())
             content = b"".join(f"{i.name}={_quoted(i.value or '')}\n".encode("utf-8", "surrogateescape") for i in lines)
     found = read_environment(content)
     return {name: value for name, value in found.items() if re.match(rf"OPTS{number}(?![0-9])", name)}
@@ -128,7 +128,8 @@ def test_our_reader_reads_what_systemd_reads(hosts: dict[str, Host], cases: list
 
 @pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie", "forky"])
 def test_systemd_starts_the_daemon_with_what_was_planned(hosts: dict[str, Host], cases: list[Case], suite: str) -> None:
-    old, new = [], []
+    old: list[tuple[bytes, tuple[str, ...], tuple[str, ...]]] = []
+    new: list[bytes] = []
     for case in cases:
         variable = f"OPTS{len(old) % BATCH}"
         content = case.file(variable)
@@ -138,7 +139,7 @@ def test_systemd_starts_the_daemon_with_what_was_planned(hosts: dict[str, Host],
             continue
         old.append((content, case.words, read_words(content, "options", variable)))
     assert len(old) > 1000
-    before = judge(hosts[suite], [content for content, _, _ in old])
+    before = judge(hosts[suite], [entry[0] for entry in old])
     after = judge(hosts[suite], new)
     for number, (content, words, present) in enumerate(old):
         assert before[number].words == present, content

@@ -42,7 +42,8 @@ def info_over_tls(ansible: Ansible, host: Host, client: str = "admin") -> str:
     files = ansible.directory / "docker_remote_api_pki/clients" / client
     words = ("--cacert", files / "ca.pem", "--cert", files / "cert.pem", "--key", files / "key.pem")
     said = run("curl", "-sS", "-m", "10", "--noproxy", "*", *words, f"https://{host.address}:2376/info").stdout
-    return re.findall(r'"Name":"([^"]*)"', said)[-1]
+    names: list[str] = re.findall(r'"Name":"([^"]*)"', said)
+    return names[-1]
 
 
 def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:

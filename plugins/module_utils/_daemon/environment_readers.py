@@ -67,7 +67,7 @@ class _Reader:
 class SystemdReader(_Reader):
     """systemd's reading of an environment file.
 
-    ``comments_go_on``: as before systemd 254, where a backslash at the end of a comment made the next line a part of it.
+    ``comments_go_on``: as before systemd 254, where a backslash at the end of a comment took the next line into it.
     """
 
     def __init__(self, text: str, *, comments_go_on: bool = False) -> None:

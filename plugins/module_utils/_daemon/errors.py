@@ -526,7 +526,7 @@ def not_rolled_back(
     return NotRolledBackError(
         f"DOCKER MAY BE DOWN ON THIS HOST: {unit}",
         f"the change failed ({problem}) and putting everything back failed too ({worse})",
-        f"Look at 'systemctl status {unit}' now. What was there before is in {journal}; the next run tries again.{said}",
+        f"Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run tries again.{said}",
     )
 
 

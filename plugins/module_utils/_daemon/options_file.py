@@ -38,7 +38,7 @@ def _decode(content: bytes | None) -> str:
 
 
 def _unreadable_item(text: str, found: t.Sequence[Assignment]) -> int | None:
-    """Return the offset of what makes systemd refuse the whole file: a zero byte, or an assignment that is not UTF-8."""
+    """Return the offset of what makes systemd refuse the whole file: a zero byte, or an assignment not in UTF-8."""
     if "\0" in text:
         return text.index("\0")
     return next((item.start for item in found if _NOT_UTF8.search(f"{item.name}={item.value}")), None)

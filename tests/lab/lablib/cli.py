@@ -37,10 +37,10 @@ def parse_hosts(words: Iterable[str]) -> dict[str, tuple[str, str]]:
     known = listed | {host.name: host.kind for host in hosts.all_hosts().values()}
     chosen = {}
     for word in words or listed:
-        name, _, kind = word.partition("=")
+        name, kind = word.partition("=")[::2]
         if not kind and name not in known:
             raise errors.unknown_host(name, list(listed))
-        suite, _, variant = (kind or known[name]).partition("/")
+        suite, variant = (kind or known[name]).partition("/")[::2]
         valid = re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", name)
         if not valid or suite not in suites.SUITES or variant not in variants.VARIANTS:
             raise errors.bad_host(word, list(suites.SUITES), list(variants.VARIANTS))
@@ -78,7 +78,7 @@ def boot(chosen: dict[str, tuple[str, str]]) -> int:
         host = hosts.up(name, suite, variant, roots[suite])
         print(f"{name}: {host.kind} at {host.address}, ready in {time.monotonic() - started:.1f} s", flush=True)
 
-    made = in_parallel(make_root, sorted({suite for suite, _ in chosen.values()}))
+    made = in_parallel(make_root, sorted({suite for suite, variant in chosen.values()}))
     booted = in_parallel(up, chosen)
     suites.prune({Path(host.root) for host in hosts.all_hosts().values()})
     return 0 if made and booted else 1

@@ -144,7 +144,7 @@ def hierarchies() -> list[Path]:
     """Return where this machine's control group hierarchies are mounted: one on cgroup v2, many on v1."""
     found: dict[int, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        mount, _, kind = line.partition(" - ")
+        mount, kind = line.partition(" - ")[::2]
         if kind.split()[0] in ("cgroup", "cgroup2") and mount.split()[3] == "/":
             point = Path(mount.split()[4])
             found.setdefault(point.stat().st_dev, point)
@@ -186,10 +186,9 @@ def _inherit_cpuset(group: Path) -> None:
 
 def _groups_below(name: str) -> list[Path]:
     """Return a host's control groups in all hierarchies with all groups below them, the innermost first."""
-    found = []
+    found: list[Path] = []
     for hierarchy in hierarchies():
-        for directory, _, _ in os.walk(hierarchy / NAME / name, topdown=False):
-            found.append(Path(directory))
+        found.extend(Path(walked[0]) for walked in os.walk(hierarchy / NAME / name, topdown=False))
     return found
 
 

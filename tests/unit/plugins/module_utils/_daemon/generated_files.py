@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import subprocess
+import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,11 @@ while [ "$number" -lt "$2" ]; do
     printf '\1%s' "$number"
     if "$3" -n "../$number" 2>/dev/null; then
         printf '\2'
-        ( . "../$number" >/dev/null 2>&1; eval "words=\$OPTS$number"; for word in $words; do printf '\2%s' "$word"; done )
+        (
+            . "../$number" >/dev/null 2>&1
+            eval "words=\$OPTS$number"
+            for word in $words; do printf '\2%s' "$word"; done
+        )
     fi
     number=$((number + 1))
 done
@@ -41,8 +46,11 @@ class Case:
         return self.content.replace(b"VARIABLE", variable.encode("ascii"))
 
 
-def examples[T](strategy: st.SearchStrategy[T], count: int) -> list[T]:
-    """Return that many values, the same ones in each run: a judge is asked for many at once, not one after the other."""
+T = t.TypeVar("T")
+
+
+def examples(strategy: st.SearchStrategy[T], count: int) -> list[T]:
+    """Return that many values, the same ones in each run: a judge is asked for many at once, not for each."""
     found: list[T] = []
 
     @settings(
@@ -80,23 +88,33 @@ _OTHER_LINES = st.sampled_from(
         'FOO="a \\\n  b"', "FOO='a\nb'", "FOO=a\\\nb", "FOO=", "FOO=\\$x", 'export http_proxy="http://127.0.0.1:3128/"',
         "FOO=$(hostname)", "FOO=`hostname`", 'FOO="$(echo "a b")"', "ulimit -n 1048576", "FOO=${BAR:-x}", "FOO=a;BAR=b",
         'if [ -z "${FOO}" ]; then\n    FOO=/etc/docker\nfi', 'FOO="it\'s"', "FOO='say \"x\"'", "[ -n x ] && FOO=b",
-        "VARIABLE_MORE=x", "NO_VARIABLE=x", "FOO+=x", "FOO =x", "FOO= x", "f() {\n  FOO=x\n}", "case a in\n  a) FOO=x ;;\nesac",
+        "VARIABLE_MORE=x", "NO_VARIABLE=x", "FOO+=x", "FOO =x", "FOO= x", "f() {\n  FOO=x\n}",
+        "case a in\n  a) FOO=x ;;\nesac",
         "FOO=x # note", 'FOO="x" # note', "FOO=x#y", "(FOO=x)", "FOO=\xe9",
     ]
 )  # fmt: skip
 _NASTY_LINES = st.sampled_from(
     [
-        "# c \\", "; c", "; c \\", "# it's \\\\", "  # x \\", "export VARIABLE=\"-H x\"", 'VARIABLE+=" -H x"', "VARIABLE=-H x",
+        "# c \\", "; c", "; c \\", "# it's \\\\", "  # x \\", "export VARIABLE=\"-H x\"", 'VARIABLE+=" -H x"',
+        "VARIABLE=-H x",
         'VARIABLE="-H x" # note', 'VARIABLE="$VARIABLE -H x"', 'VARIABLE="--a=$FOO"', "VARIABLE=\"--label='a b'\"",
         'VARIABLE="a\\b"', 'VARIABLE ="x"', 'VARIABLE= "x"', 'A=1; VARIABLE="x"', 'VARIABLE="x"\r', "VARIABLE=\"x",
-        "VARIABLE='x", "FOO='x", "FOO=\"", "VARIABLE=\"sd*\"", "\ufeff", "\r", "FOO=x\r", "unset VARIABLE", "exit 0", "return",
-        "if true; then\nVARIABLE=x\nfi", "true &&\nVARIABLE=x", "false &&", "false ||", "FOO=x \\", "FOO=x\\", "\\", "fi", "{", "}",
-        "cat <<E\nVARIABLE=x\nE", "VARIABLE=x &", "VARIABLE=x | cat", "VARIABLE=x FOO=y", "FOO=y VARIABLE=x", "( VARIABLE=x )",
-        "f() { VARIABLE=x; }", "VARIABLE=\"a\" \"b\"", "VARIABLE=a'b'", "VARIABLE=\"a\"b", "VARIABLE='$x'", "VARIABLE=\\\n x",
-        "readonly VARIABLE=x", "VARIABLE", "echo VARIABLE=x", "VARIABLE=x\x01", "VARIABLE='\r'", "FOO=\udcff", "#\udcff",
-        "VARIABLE=\udcff", "case a in a)\nVARIABLE=x\nesac", "! VARIABLE=x", "while false; do\nVARIABLE=x\ndone", "=VARIABLE=x",
-        '="x\nVARIABLE=y"', "VARIABLE=x VARIABLE=y", "\\\nVARIABLE=x", "VARI\\\nABLE=x", "FOO='\nVARIABLE=x\n'", "VARIABLE=;x",
-        "FOO=\"${X:-'}\"", "FOO=${X#\\}}", "FOO=$'x'", "FOO=\"`echo \\\"x\\\"`\"", "(", ")", "<<", "FOO=(a b)", "# c \\\n# d \\\n",
+        "VARIABLE='x", "FOO='x", "FOO=\"", "VARIABLE=\"sd*\"", "\ufeff", "\r", "FOO=x\r", "unset VARIABLE", "exit 0",
+        "return",
+        "if true; then\nVARIABLE=x\nfi", "true &&\nVARIABLE=x", "false &&", "false ||", "FOO=x \\", "FOO=x\\", "\\",
+        "fi", "{", "}",
+        "cat <<E\nVARIABLE=x\nE", "VARIABLE=x &", "VARIABLE=x | cat", "VARIABLE=x FOO=y", "FOO=y VARIABLE=x",
+        "( VARIABLE=x )",
+        "f() { VARIABLE=x; }", "VARIABLE=\"a\" \"b\"", "VARIABLE=a'b'", "VARIABLE=\"a\"b", "VARIABLE='$x'",
+        "VARIABLE=\\\n x",
+        "readonly VARIABLE=x", "VARIABLE", "echo VARIABLE=x", "VARIABLE=x\x01", "VARIABLE='\r'", "FOO=\udcff",
+        "#\udcff",
+        "VARIABLE=\udcff", "case a in a)\nVARIABLE=x\nesac", "! VARIABLE=x", "while false; do\nVARIABLE=x\ndone",
+        "=VARIABLE=x",
+        '="x\nVARIABLE=y"', "VARIABLE=x VARIABLE=y", "\\\nVARIABLE=x", "VARI\\\nABLE=x", "FOO='\nVARIABLE=x\n'",
+        "VARIABLE=;x",
+        "FOO=\"${X:-'}\"", "FOO=${X#\\}}", "FOO=$'x'", "FOO=\"`echo \\\"x\\\"`\"", "(", ")", "<<", "FOO=(a b)",
+        "# c \\\n# d \\\n",
     ]
 )  # fmt: skip
 
@@ -143,7 +161,8 @@ NASTY = st.builds(
 )
 
 _PIECES = [
-    "VARIABLE_B=", "VARIABLE", "VARIABLE=", "VARIABLE=", "VARIABLE=\"", '"', "'", "\\", "\n", "\n", " ", "\t", "#", ";", "\r", "$", "`",
+    "VARIABLE_B=", "VARIABLE", "VARIABLE=", "VARIABLE=", "VARIABLE=\"", '"', "'", "\\", "\n", "\n", " ", "\t", "#",
+    ";", "\r", "$", "`",
     "-H x", "\\\n", "é", '"x y"', "'q'", "[", "*", "&", "(", ")", "}", "|", "if ", "fi", "=", "\udcff",
     "\x01", "\x7f", "${A}", "$(", "then ", "\x0b",
 ]  # fmt: skip
@@ -158,7 +177,7 @@ SOUP = st.builds(
 
 
 def read_in_shell(files: Sequence[bytes], directory: Path, shell: str = "dash") -> list[tuple[str, ...] | None]:
-    """Return the words of the variable OPTS<number> that a shell reads from each file; None where it is no valid shell."""
+    """Return the words of the variable OPTS<number> that a shell reads from each file; None where it cannot."""
     for number, content in enumerate(files):
         (directory / str(number)).write_bytes(content)
     (directory / "empty").mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Thousands of generated options files, judged by a real shell. (systemd judges them on real hosts, see integration.)"""
+"""Thousands of generated options files, judged by a real shell. (On real hosts systemd judges: see integration.)"""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_shell_reads_what_was_planned(
     cases = examples(strategy, count)
     accepted = [(case, out) for number, case in enumerate(cases) if (out := rendered(case, number)) is not None]
     assert len(accepted) >= least_accepted * len(cases)
-    numbered = [(case, rendered(case, number) or b"") for number, (case, _) in enumerate(accepted)]
-    before = read_in_shell([case.file(f"OPTS{number}") for number, (case, _) in enumerate(numbered)], tmp_path)
-    after = read_in_shell([out for _, out in numbered], tmp_path)
+    numbered = [(entry[0], rendered(entry[0], number) or b"") for number, entry in enumerate(accepted)]
+    before = read_in_shell([entry[0].file(f"OPTS{number}") for number, entry in enumerate(numbered)], tmp_path)
+    after = read_in_shell([entry[1] for entry in numbered], tmp_path)
     for number, (case, out) in enumerate(numbered):
         variable = f"OPTS{number}"
         old = case.file(variable)

@@ -239,7 +239,7 @@ def reply(
 
 @dataclass
 class FakeEngine:
-    """Answers requests from a table: "GET /info" (without the version) -> body, or (status, body). Notes all of them."""
+    """Answers requests from a table: "GET /info" (without the version) -> body, or (status, body). Notes them all."""
 
     answers: dict[str, object]
     requests: list[tuple[str, bytes]] = field(default_factory=list)
