@@ -9,12 +9,20 @@ from __future__ import annotations
 import re
 import socket
 import time
+import typing as t
 from collections.abc import Callable
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import client
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import EngineError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import (
+        Server,
+    )
+
+Handler = Callable[[socket.socket], None]
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nApi-Version: 1.41\r\n"
 
@@ -131,7 +139,14 @@ BAD = {
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 @pytest.mark.parametrize(("then", "message"), BAD.values(), ids=BAD)
-def test_bad_answer(serve, talking, engine_at, then, message, unix) -> None:  # type: ignore[no-untyped-def]
+def test_bad_answer(
+    serve: Callable[..., Server],
+    talking: Callable[..., Handler],
+    engine_at: Callable[..., Engine],
+    then: Handler,
+    message: str,
+    unix: bool,
+) -> None:
     server = serve(talking(then), unix=unix)
     engine: Engine = engine_at(server.address, timeout=1)
     assert engine.api_version == "1.41"
@@ -156,7 +171,9 @@ def test_bad_answer(serve, talking, engine_at, then, message, unix) -> None:  # 
         (send(b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nForbidden"), "status 403: Forbidden", True),
     ],
 )
-def test_first_answer_is_bad(serve, engine_at, then, message, reached) -> None:  # type: ignore[no-untyped-def]
+def test_first_answer_is_bad(
+    serve: Callable[..., Server], engine_at: Callable[..., Engine], then: Handler, message: str, reached: bool
+) -> None:
     def handler(sock: socket.socket) -> None:
         sock.recv(65536)
         then(sock)
@@ -167,7 +184,12 @@ def test_first_answer_is_bad(serve, engine_at, then, message, reached) -> None: 
     assert caught.value.reached is reached
 
 
-def test_answer_larger_than_the_memory_set_aside(serve, talking, engine_at, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_answer_larger_than_the_memory_set_aside(
+    serve: Callable[..., Server],
+    talking: Callable[..., Handler],
+    engine_at: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(client, "MEMORY_LIMIT", 2**20)
     server = serve(talking(send(OK_HEAD + b"Content-Length: 2000000\r\n\r\n" + b" " * 2000000)))
     with pytest.raises(EngineError, match=r"the answer is larger than 1 MiB\. .*engine_api with dest"):

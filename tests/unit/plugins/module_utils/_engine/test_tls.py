@@ -12,14 +12,25 @@ import pathlib
 import re
 import shutil
 import socket
+import ssl
 import subprocess
+import typing as t
+from collections.abc import Callable
 
 import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     EngineError,
     OptionError,
     TlsError,
 )
+
+if t.TYPE_CHECKING:
+    from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import (
+        Authority,
+        FakeEngine,
+        Server,
+    )
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -31,20 +42,34 @@ def newest(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def mutual_engine(serve, fake_engine, server_context, authority, newest):  # type: ignore[no-untyped-def]
+def mutual_engine(
+    serve: Callable[..., Server],
+    fake_engine: type[FakeEngine],
+    server_context: Callable[..., ssl.SSLContext],
+    authority: Authority,
+    newest: bool,
+) -> Server:
     """An engine that demands a client certificate of its authority."""
     context = server_context(authority.issue("engine"), mutual=True, newest=newest)
     return serve(fake_engine({"GET /info": {"Name": "fake", "ServerVersion": "0"}}), context=context)
 
 
-def test_client_with_its_certificate_gets_an_answer(mutual_engine, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_client_with_its_certificate_gets_an_answer(
+    mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     engine = engine_at(mutual_engine.address, cert_path=str(authority.issue("admin", server=False)))
     assert engine.get_json("/info")["Name"] == "fake"
     assert engine.get_json("/info")["Name"] == "fake"
     assert mutual_engine.connections == 1
 
 
-def test_environment_has_no_say(mutual_engine, authority, engine_at, monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_environment_has_no_say(
+    mutual_engine: Server,
+    authority: Authority,
+    engine_at: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+) -> None:
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -60,13 +85,17 @@ def test_environment_has_no_say(mutual_engine, authority, engine_at, monkeypatch
     assert engine.get_json("/info")["Name"] == "fake"
 
 
-def test_engine_wants_a_client_certificate(mutual_engine, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_engine_wants_a_client_certificate(
+    mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     with pytest.raises(TlsError, match="the engine wants a client certificate, and none was given") as caught:
         engine_at(mutual_engine.address, ca_path=str(authority.path)).get_json("/info")
     assert not caught.value.reached
 
 
-def test_client_certificate_of_another_authority(mutual_engine, authority, other_authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_client_certificate_of_another_authority(
+    mutual_engine: Server, authority: Authority, other_authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     folder = other_authority.issue("admin", server=False)
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, ca_path=str(authority.path), cert_path=str(folder)).get_json("/info")
@@ -76,7 +105,9 @@ def test_client_certificate_of_another_authority(mutual_engine, authority, other
     )
 
 
-def test_expired_client_certificate(mutual_engine, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_expired_client_certificate(
+    mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     folder = authority.issue("admin", server=False, not_after=NOW - DAY)
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, cert_path=str(folder)).get_json("/info")
@@ -86,7 +117,9 @@ def test_expired_client_certificate(mutual_engine, authority, engine_at) -> None
     )
 
 
-def test_server_certificate_used_by_a_client(mutual_engine, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_server_certificate_used_by_a_client(
+    mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     folder = authority.issue("admin", server=True)
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, cert_path=str(folder)).get_json("/info")
@@ -96,14 +129,19 @@ def test_server_certificate_used_by_a_client(mutual_engine, authority, engine_at
 
 
 @pytest.fixture
-def tls_server(serve, fake_engine, server_context, newest):  # type: ignore[no-untyped-def]
+def tls_server(
+    serve: Callable[..., Server],
+    fake_engine: type[FakeEngine],
+    server_context: Callable[..., ssl.SSLContext],
+    newest: bool,
+) -> Callable[[pathlib.Path], Server]:
     """Return a function that starts an engine with the certificate in a folder."""
     return lambda folder: serve(
         fake_engine({"GET /info": {"Name": "fake"}}), context=server_context(folder, newest=newest)
     )
 
 
-def failure(engine_at, server, **params) -> str:  # type: ignore[no-untyped-def]
+def failure(engine_at: Callable[..., Engine], server: Server, **params: t.Any) -> str:
     """Return the message with which a connection fails."""
     with pytest.raises(TlsError) as caught:
         engine_at(server.address, **params).get_json("/info")
@@ -112,14 +150,18 @@ def failure(engine_at, server, **params) -> str:  # type: ignore[no-untyped-def]
     return str(caught.value)
 
 
-def test_expired_engine_certificate(tls_server, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_expired_engine_certificate(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     end = NOW - DAY
     server = tls_server(authority.issue("engine1", not_after=end))
     message = failure(engine_at, server, ca_path=str(authority.path))
     assert f"the engine's certificate (engine1) expired on {end:%Y-%m-%d %H:%M:%S} UTC" in message
 
 
-def test_engine_certificate_of_the_future(tls_server, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_engine_certificate_of_the_future(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     start = NOW + DAY
     server = tls_server(authority.issue("engine1", not_before=start))
     message = failure(engine_at, server, ca_path=str(authority.path))
@@ -127,7 +169,11 @@ def test_engine_certificate_of_the_future(tls_server, authority, engine_at) -> N
     assert "clocks" in message
 
 
-def test_expired_authority(tls_server, make_authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_expired_authority(
+    tls_server: Callable[[pathlib.Path], Server],
+    make_authority: Callable[..., Authority],
+    engine_at: Callable[..., Engine],
+) -> None:
     end = NOW - DAY
     authority = make_authority("old", "Old CA", not_after=end)
     server = tls_server(authority.issue("engine1"))
@@ -143,13 +189,22 @@ def test_expired_authority(tls_server, make_authority, engine_at) -> None:  # ty
         ((), (), r"no name at all \(no subjectAltName\)"),
     ],
 )
-def test_engine_certificate_with_other_names(tls_server, authority, engine_at, names, addresses, carried) -> None:  # type: ignore[no-untyped-def]
+def test_engine_certificate_with_other_names(
+    tls_server: Callable[[pathlib.Path], Server],
+    authority: Authority,
+    engine_at: Callable[..., Engine],
+    names: tuple[str, ...],
+    addresses: tuple[str, ...],
+    carried: str,
+) -> None:
     server = tls_server(authority.issue("127.0.0.1", names=names, addresses=addresses))
     message = failure(engine_at, server, ca_path=str(authority.path))
     assert re.search(rf"\(127\.0\.0\.1\) does not carry the name 127\.0\.0\.1; it carries {carried}\. ", message)
 
 
-def test_name_can_be_given(tls_server, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_name_can_be_given(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     server = tls_server(authority.issue("engine1", names=("docker.example.com",), addresses=()))
     engine = engine_at(server.address, ca_path=str(authority.path), tls_hostname="docker.example.com")
     assert engine.get_json("/info") == {"Name": "fake"}
@@ -157,46 +212,75 @@ def test_name_can_be_given(tls_server, authority, engine_at) -> None:  # type: i
     assert "does not carry the name docker.example.org; it carries docker.example.com" in message
 
 
-def test_engine_certificate_of_another_authority(tls_server, authority, other_authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_engine_certificate_of_another_authority(
+    tls_server: Callable[[pathlib.Path], Server],
+    authority: Authority,
+    other_authority: Authority,
+    engine_at: Callable[..., Engine],
+) -> None:
     server = tls_server(other_authority.issue("engine1"))
     message = failure(engine_at, server, ca_path=str(authority.path))
     assert f"(engine1) was signed by Other CA, not by the authority in {authority.path} (Our CA)" in message
 
 
-def test_authority_of_the_same_name(tls_server, authority, make_authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_authority_of_the_same_name(
+    tls_server: Callable[[pathlib.Path], Server],
+    authority: Authority,
+    make_authority: Callable[..., Authority],
+    engine_at: Callable[..., Engine],
+) -> None:
     server = tls_server(make_authority("older", "Our CA").issue("engine1"))
     message = failure(engine_at, server, ca_path=str(authority.path))
     assert "was signed by another authority with the same name (Our CA), not by the authority in" in message
 
 
-def test_system_authorities_are_not_enough_for_an_own_one(tls_server, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_system_authorities_are_not_enough_for_an_own_one(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     server = tls_server(authority.issue("engine1"))
     message = failure(engine_at, server, tls=True)
     assert "was signed by Our CA, not by one of the system's authorities" in message
 
 
-def test_self_signed_engine_certificate(tls_server, authority, make_authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_self_signed_engine_certificate(
+    tls_server: Callable[[pathlib.Path], Server],
+    authority: Authority,
+    make_authority: Callable[..., Authority],
+    engine_at: Callable[..., Engine],
+) -> None:
     server = tls_server(make_authority("self", "engine1").issue("engine1"))
     assert "is self-signed and not signed by" in failure(engine_at, server, ca_path=str(authority.path))
 
 
-def test_engine_certificate_made_for_clients(tls_server, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_engine_certificate_made_for_clients(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     server = tls_server(authority.issue("engine1", server=False))
     message = failure(engine_at, server, ca_path=str(authority.path))
     assert "is not made for servers: its extendedKeyUsage lacks serverAuth" in message
 
 
-def test_nothing_is_checked_when_told_so(tls_server, other_authority, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_is_checked_when_told_so(
+    tls_server: Callable[[pathlib.Path], Server],
+    other_authority: Authority,
+    authority: Authority,
+    engine_at: Callable[..., Engine],
+) -> None:
     server = tls_server(other_authority.issue("engine1", names=(), addresses=(), not_after=NOW - DAY))
     engine = engine_at(server.address, ca_path=str(authority.path), validate_certs=False)
     assert engine.get_json("/info") == {"Name": "fake"}
 
 
-def test_authority_made_by_hand(tmp_path, tls_server, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_authority_made_by_hand(
+    tmp_path: pathlib.Path, tls_server: Callable[[pathlib.Path], Server], engine_at: Callable[..., Engine]
+) -> None:
     """openssl req -new -x509 writes no keyUsage, which the strict check of Python 3.13 would refuse."""
     config = tmp_path / "req.cnf"
     config.write_text("[req]\ndistinguished_name = dn\nx509_extensions = ca\n[dn]\n[ca]\nbasicConstraints = CA:TRUE\n")
-    run = lambda *words: subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)  # noqa: E731  # short
+
+    def run(*words: str) -> None:
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+
     run("openssl", "genrsa", "-out", "ca-key.pem", "2048")
     run(
         *("openssl", "req", "-new", "-x509", "-days", "9", "-key", "ca-key.pem", "-out", "ca.pem"),
@@ -213,7 +297,9 @@ def test_authority_made_by_hand(tmp_path, tls_server, engine_at) -> None:  # typ
     assert engine.get_json("/info") == {"Name": "fake"}
 
 
-def test_port_speaks_plain_http(serve, fake_engine, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_port_speaks_plain_http(
+    serve: Callable[..., Server], fake_engine: type[FakeEngine], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     def handler(sock: socket.socket) -> None:
         sock.recv(100)
         sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -230,30 +316,36 @@ def test_port_speaks_plain_http(serve, fake_engine, authority, engine_at) -> Non
     ],
     ids=["a TLS alert", "Go's net/http"],
 )
-def test_port_speaks_tls(serve, engine_at, answer) -> None:  # type: ignore[no-untyped-def]
+def test_port_speaks_tls(serve: Callable[..., Server], engine_at: Callable[..., Engine], answer: bytes) -> None:
     server = serve(lambda sock: sock.recv(65536) and sock.sendall(answer))
     assert "this port speaks TLS, not plain HTTP" in failure(engine_at, server, tls=False)
 
 
-def test_server_that_says_nothing(serve, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_server_that_says_nothing(
+    serve: Callable[..., Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     server = serve(lambda sock: sock.recv(1) and sock.recv(100000) and sock.recv(1))
     with pytest.raises(EngineError, match="timed out after 1 seconds while agreeing on TLS"):
         engine_at(server.address, ca_path=str(authority.path), timeout=1).get_json("/info")
 
 
-def test_server_that_closes_at_once(serve, authority, engine_at) -> None:  # type: ignore[no-untyped-def]
+def test_server_that_closes_at_once(
+    serve: Callable[..., Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
     with pytest.raises(EngineError, match="the connection was closed while agreeing on TLS"):
         engine_at(serve(lambda sock: None).address, ca_path=str(authority.path)).get_json("/info")
 
 
-def file_error(engine_at, **params) -> str:  # type: ignore[no-untyped-def]
+def file_error(engine_at: Callable[..., Engine], **params: t.Any) -> str:
     """Return the message with which a file is refused before anything is connected to."""
     with pytest.raises(OptionError) as caught:
         engine_at("tcp://127.0.0.1:1", **params).get_json("/info")
     return str(caught.value)
 
 
-def test_files_that_cannot_be_used(authority, other_authority, engine_at, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_files_that_cannot_be_used(
+    authority: Authority, other_authority: Authority, engine_at: Callable[..., Engine], tmp_path: pathlib.Path
+) -> None:
     admin, other = (one.issue("admin", server=False) for one in (authority, other_authority))
     cert, key = str(admin / "cert.pem"), str(admin / "key.pem")
     text = tmp_path / "text.pem"
@@ -279,7 +371,12 @@ def test_files_that_cannot_be_used(authority, other_authority, engine_at, tmp_pa
     assert socket.gethostname() in message
 
 
-def test_intermediate_authority_is_trusted_as_it_is(make_authority, tls_server, engine_at, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_intermediate_authority_is_trusted_as_it_is(
+    make_authority: Callable[..., Authority],
+    tls_server: Callable[[pathlib.Path], Server],
+    engine_at: Callable[..., Engine],
+    tmp_path: pathlib.Path,
+) -> None:
     """As with Go, a certificate in the file is trusted without the one that signed it."""
     assert shutil.which("openssl")
     root = make_authority("root", "Root CA")
@@ -309,7 +406,7 @@ def test_intermediate_authority_is_trusted_as_it_is(make_authority, tls_server, 
     assert engine.get_json("/info") == {"Name": "fake"}
 
 
-def _pem_without_passphrase():  # type: ignore[no-untyped-def]
+def _pem_without_passphrase() -> tuple[t.Any, ...]:
     from cryptography.hazmat.primitives import serialization
 
     return (
