@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import stat
 import tempfile
@@ -138,22 +139,54 @@ def write_atomically(
 
 
 def remove_file(path: str) -> None:
-    """Remove the file if it is there, durably. Raises FilesError."""
+    """Remove the file if it is there, durably. A symbolic link stays and its target goes. Raises FilesError."""
+    target = os.path.realpath(path)
     try:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-            sync_directory(os.path.dirname(path) or ".")
+            os.unlink(target)
+            sync_directory(os.path.dirname(target))
     except OSError as problem:
         raise files_error(path, "removed", problem) from problem
+
+
+def remove_leftovers(path: str) -> None:
+    """Remove what write_atomically() leaves beside the file when its process is killed half-way."""
+    directory, name = os.path.split(os.path.realpath(path))
+    for leftover in glob.glob(f"{glob.escape(os.path.join(directory, f'.{name}.'))}????????.tmp"):
+        with contextlib.suppress(OSError):
+            os.unlink(leftover)
+
+
+def missing_directories(path: str) -> list[str]:
+    """Return which of the directories above the path are not there, the topmost first."""
+    missing: list[str] = []
+    directory = os.path.dirname(path)
+    while not os.path.lexists(directory):
+        missing.insert(0, directory)
+        directory = os.path.dirname(directory)
+    return missing
+
+
+def make_directories(path: str, mode: int) -> None:
+    """Make the directories above the path, as far as they are missing, durably. Raises FilesError."""
+    for directory in missing_directories(path):
+        try:
+            os.mkdir(directory, mode)
+            sync_directory(os.path.dirname(directory))
+        except OSError as problem:
+            raise files_error(directory, "created", problem) from problem
 
 
 __all__ = (
     "FileState",
     "FilesError",
     "files_error",
+    "make_directories",
+    "missing_directories",
     "read_file",
     "read_state",
     "remove_file",
+    "remove_leftovers",
     "sync_directory",
     "write_atomically",
 )

@@ -69,6 +69,14 @@ options:
     description:
       - The path of C(daemon.json). By default the one on the daemon's command line, or else C(/etc/docker/daemon.json).
     type: path
+  live_restore:
+    description:
+      - Whether containers keep running while the daemon is stopped, so that a restart does not end them. By default
+        this is left as it is.
+      - It is kept in C(daemon.json), since the running daemon takes it from there without a restart. Thus containers
+        survive even the restart of the run that turns it on.
+      - Not possible on hosts that are in a swarm.
+    type: bool
   restart:
     description:
       - Whether to restart the daemon. Without C(live-restore) a restart stops all containers.
@@ -213,6 +221,7 @@ _ARGUMENT_SPEC: dict[str, t.Any] = {
     "unit_wiring": {"type": "str", "choices": ["drop_in", "edit", "none"], "default": "drop_in"},
     "on_conflict": {"type": "str", "choices": ["fail", "move"], "default": "fail"},
     "daemon_json": {"type": "path"},
+    "live_restore": {"type": "bool"},
     "restart": {"type": "str", "choices": ["when_needed", "never", "always"], "default": "when_needed"},
     "timeout": {"type": "int", "default": 300},
 }
@@ -230,6 +239,7 @@ def _request(params: t.Mapping[str, t.Any]) -> Request:
         unit_wiring=params["unit_wiring"],
         on_conflict=params["on_conflict"],
         daemon_json=params["daemon_json"],
+        live_restore=params["live_restore"],
     )
 
 
@@ -264,7 +274,7 @@ def main() -> None:
         outcome = configure(_request(module.params), mode, runner(module.run_command))
     except RemoteApiError as problem:
         module.fail_json(msg=str(problem), rolled_back=isinstance(problem, RolledBackError))
-    if outcome.containers_stopped and not outcome.plan.live_restore:
+    if outcome.containers_stopped:
         verb = "would stop" if module.check_mode or outcome.restart_due else "stopped"
         module.warn(f"The restart {verb} {outcome.containers_stopped} running containers, since live-restore is off.")
     module.exit_json(**_result(outcome))

@@ -13,18 +13,19 @@ import os
 import re
 import tempfile
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files, unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 
 _LIMIT = 60.0
 # A place where no file can be: dockerd reads its whole configuration, and gives up before it touches anything else.
 _NO_PID_FILE = "/dev/null/no-daemon-is-started"
 
 
-def check(plan: Plan, run: Run, *, allow_missing_tls: bool) -> None:
+def check(plan: Plan, systemd: Systemd, run: Run, *, allow_missing_tls: bool) -> None:
     """Return when the engine on this host would start with the plan's arguments, as far as can be told beforehand.
 
     ``allow_missing_tls``: the certificates may still have to be made (check mode on a host never touched before);
@@ -34,17 +35,60 @@ def check(plan: Plan, run: Run, *, allow_missing_tls: bool) -> None:
     if not os.path.isabs(program) or not os.access(program, os.X_OK):
         raise errors.no_program(program, f"{plan.command.path}:{plan.command.first_line}")
     flags = _flags(program, run)
-    for option in plan.options:
+    for option in plan.after.options:
         if option.name not in flags:
             raise errors.unknown_flag(option.name, program, sorted(flags))
     missing = tls_files.missing(plan.tls) if plan.tls and allow_missing_tls else []
     if plan.tls and not missing:
         tls_files.check(plan.tls)
-    check_addresses(plan.listen, plan.running.pid if plan.running else 0)
+    check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
+    _check_socket_unit(plan, systemd)
+    _check_files(plan, run)
     if not missing:
         _check_with_engine(plan, run, has_validate="validate" in flags)
-    if plan.live_restore:
+    if plan.after.live_restore:
         _check_no_swarm(plan)
+
+
+def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
+    """Raise DaemonError when the daemon needs systemd's socket and it cannot be had."""
+    state = systemd.socket_load_state() if plan.after.socket_activated else "loaded"
+    if state != "loaded":
+        raise errors.unusable_socket(systemd.socket, state)
+
+
+def _check_files(plan: Plan, run: Run) -> None:
+    """Let a shell and systemd judge the options file and the unit's files. Raises DaemonError with their words."""
+    for change in plan.changes:
+        if change.path == plan.options_path and change.before is not None:
+            answer = run(["sh", "-n", plan.options_path], _LIMIT)
+            if answer.returncode:
+                raise errors.not_shell(plan.options_path, answer.stderr.strip())
+        elif change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
+            _check_unit(plan, change.path, change.after, run)
+
+
+def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
+    """Raise DaemonError when systemd would refuse the unit with this file; it is tried in a directory of its own.
+
+    A unit in the directory of the file that is verified, and its drop-ins, come before all others of their names
+    (systemd-analyze(1)). Only the verdict on this unit counts, not those on units that it wants.
+    """
+    if f"{plan.service}.d/" not in path and not path.endswith(f"/{plan.service}"):
+        return
+    fragment = unit.unit_paths(plan.service)[0]
+    with tempfile.TemporaryDirectory(prefix="docker-remote-api-") as directory:
+        copies = {f"{directory}/{plan.service}": read_file(fragment) or b""}
+        inside = f"{plan.service}.d/{os.path.basename(path)}" if path != fragment else plan.service
+        copies[f"{directory}/{inside}"] = content
+        os.mkdir(f"{directory}/{plan.service}.d")
+        for copy, text in copies.items():
+            with open(copy, "wb") as stream:
+                stream.write(text)
+        answer = run(["systemd-analyze", "verify", "--man=no", f"{directory}/{plan.service}"], _LIMIT)
+    said = (answer.stdout + answer.stderr).replace(directory, "").splitlines()
+    if any("bad unit file setting" in line and plan.service in line for line in said):
+        raise errors.bad_unit(plan.service, " ".join(line for line in said if "bad unit file setting" not in line))
 
 
 def _flags(program: str, run: Run) -> set[str]:
@@ -63,7 +107,7 @@ def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
     configuration first, and the pid file before anything else. daemon.json as it will be is read from a copy.
     """
     pending = [change.after for change in plan.changes if change.path == plan.daemon_json]
-    if not has_validate and "pidfile" in plan.configuration:
+    if not has_validate and "pidfile" in plan.after.configuration:
         return
     copy = ""
     try:
@@ -94,7 +138,7 @@ def _last_words(said: str) -> str:
 
 def _check_no_swarm(plan: Plan) -> None:
     """Raise DaemonError when live-restore meets swarm mode, which dockerd does not start with."""
-    for path in plan.local_sockets:
+    for path in plan.before.local_sockets:
         info = get_json(path, "/info") or {}
         if (info.get("Swarm") or {}).get("LocalNodeState") in ("active", "pending", "locked"):
             raise errors.live_restore_with_swarm(plan.service)

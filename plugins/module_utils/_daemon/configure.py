@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import typing as t
 from dataclasses import dataclass
@@ -19,15 +18,21 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.jou
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How to go about it: ``restart`` is when_needed, never or always; ``timeout`` in seconds."""
+    """How to go about it: ``restart`` is when_needed, never or always; times in seconds.
+
+    ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running: what ends
+    a daemon soon after its start mostly does so within a few seconds.
+    """
 
     check: bool
     restart: str
     timeout: float
+    settle: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -42,34 +47,67 @@ class Outcome:
     containers_stopped: int
 
 
-def configure(request: planning.Request, mode: Mode, run: Run) -> Outcome:
+def _nothing(step: str) -> None:
+    """Do nothing about a step that was reached."""
+
+
+def configure(request: planning.Request, mode: Mode, run: Run, reached: t.Callable[[str], None] = _nothing) -> Outcome:
     """Bring the daemon's options, its unit and the running daemon to what is asked for. Raises RemoteApiError.
 
     Whether a restart is due is seen on the running daemon, not remembered: what an earlier run wrote and did not
-    get to apply is applied by this one.
+    get to apply is applied by this one. ``reached`` is told of each step of a change once it is done.
     """
     if not os.path.isdir("/run/systemd/system"):
         raise errors.no_systemd()
-    lock = contextlib.nullcontext() if mode.check else exclusive(request.service, mode.timeout)
-    with lock:
-        systemd = Systemd(request.service, run)
-        journal = Journal(request.service)
-        pending = tuple(entry.path for entry in journal.pending())
-        if pending and not mode.check:
-            _transaction().undo_interrupted(journal, systemd)
-        plan = _make_plan(request, systemd)
-        restart_due = bool(plan.restart_reasons) or mode.restart == "always"
-        restart = restart_due and mode.restart != "never"
-        changed = bool(plan.changes or restart or pending)
-        stopped = 0
-        if plan.changes or restart_due:
-            _checks().check(plan, run, allow_missing_tls=mode.check)
-            stopped = _containers_to_stop(plan) if restart_due else 0
-        if (plan.changes or restart) and not mode.check:
-            transaction = _transaction()
-            with transaction.undisturbed():
-                transaction.carry_out(plan, systemd, journal, transaction.Timing(mode.timeout), restart=restart)
-    return Outcome(plan, changed, restart, restart_due and not restart, pending, stopped)
+    systemd = Systemd(request.service, run)
+    journal = Journal(request.service)
+    if mode.check:
+        left = journal.pending()
+        undone = tuple(entry.path for entry in left.entries) if left else ()
+        return _bring_about(request, mode, systemd, journal, run, reached, undone)
+    with exclusive(request.service, mode.timeout):
+        undo = journal.pending()
+        if undo is None:
+            return _bring_about(request, mode, systemd, journal, run, reached, ())
+        transaction = _transaction()
+        with transaction.undisturbed():
+            undone = transaction.undo_interrupted(undo, systemd, reached)
+            timing = transaction.Timing(mode.timeout, mode.settle)
+            try:
+                outcome = _bring_about(request, mode, systemd, journal, run, reached, undone)
+            except errors.NotRolledBackError:
+                raise
+            except RemoteApiError:
+                transaction.finish_undo(journal, systemd, timing)
+                raise
+            transaction.finish_undo(journal, systemd, timing)
+            return outcome
+
+
+def _bring_about(
+    request: planning.Request,
+    mode: Mode,
+    systemd: Systemd,
+    journal: Journal,
+    run: Run,
+    reached: t.Callable[[str], None],
+    undone: tuple[str, ...],
+) -> Outcome:
+    """Plan, check and carry out, after ``undone`` files of an interrupted run were put back. Raises RemoteApiError."""
+    plan = _make_plan(request, systemd)
+    restart_due = bool(plan.restart_reasons) or mode.restart == "always"
+    restart = restart_due and mode.restart != "never"
+    stopped = 0
+    if plan.changes or restart_due:
+        _checks().check(plan, systemd, run, allow_missing_tls=mode.check)
+        stopped = _containers_to_stop(plan) if restart_due else 0
+    if (plan.changes or restart) and not mode.check:
+        transaction = _transaction()
+        timing = transaction.Timing(mode.timeout, mode.settle)
+        with transaction.undisturbed():
+            transaction.carry_out(plan, systemd, journal, timing, reached, restart=restart)
+    changed = bool(plan.changes or restart or undone)
+    return Outcome(plan, changed, restart, restart_due and not restart, undone, stopped)
 
 
 def _checks() -> t.Any:
@@ -97,13 +135,16 @@ def _make_plan(request: planning.Request, systemd: Systemd) -> planning.Plan:
 
 
 def _containers_to_stop(plan: planning.Plan) -> int:
-    """Return how many running containers a restart stops: none with live-restore, all without."""
+    """Return how many running containers a restart stops: all of them, unless live-restore is on.
+
+    What counts is what the running daemon has taken on, not what daemon.json says by now.
+    """
     if plan.running is None or plan.live_restore:
         return 0
-    for path in plan.local_sockets:
-        containers = get_json(path, "/containers/json")
-        if isinstance(containers, list):
-            return len(containers)
+    for path in plan.before.local_sockets:
+        info = get_json(path, "/info")
+        if info:
+            return 0 if info.get("LiveRestoreEnabled") and plan.live_restore is None else int(info["ContainersRunning"])
     return 0
 
 

@@ -64,11 +64,28 @@ def conflicts(configuration: t.Mapping[str, t.Any], options: t.Sequence[Option])
     return list(found.values())
 
 
-def without(content: bytes, keys: t.Collection[str]) -> bytes:
-    """Return the file without the keys, everything else in the same order; indented by four blanks."""
-    configuration = parse(content, "daemon.json")
-    rest = {key: value for key, value in configuration.items() if key not in keys}
-    return (json.dumps(rest, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
+# The settings of the file that say where the daemon listens and with which certificate.
+_LISTENING = {key: key for key in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")}
+_LISTENING["hosts"] = "host"
 
 
-__all__ = ("Conflict", "conflicts", "parse", "without")
+def listening(configuration: t.Mapping[str, t.Any]) -> tuple[Option, ...]:
+    """Return the file's settings about listening and TLS as the options that mean the same."""
+    found = []
+    for key, name in _LISTENING.items():
+        value = configuration.get(key)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, bool):
+                found.append(Option(name, str(item).lower(), ()))
+            elif isinstance(item, str):
+                found.append(Option(name, item, ()))
+    return tuple(found)
+
+
+def edit(configuration: t.Mapping[str, t.Any], remove: t.Collection[str], settings: t.Mapping[str, t.Any]) -> bytes:
+    """Return the file without some keys and with some settings, all else in the same order, indented by four blanks."""
+    kept = {key: value for key, value in configuration.items() if key not in remove}
+    return (json.dumps({**kept, **settings}, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+__all__ = ("Conflict", "conflicts", "edit", "listening", "parse")

@@ -253,7 +253,32 @@ def later_drop_in(path: str, unit: str, own_path: str) -> DaemonError:
     return DaemonError(
         path,
         f"this drop-in of {unit} is read after {own_path} and sets the command or its environment anew",
-        "Give it a name that sorts earlier, or add the options' variable to its ExecStart=.",
+        "Give it a name that sorts earlier, or add the options' variable to its ExecStart=, and run again.",
+    )
+
+
+def variable_set_later(path: str, variable: str, own_path: str) -> DaemonError:
+    """Return the error for a variable that another environment file sets too, after the options file."""
+    return DaemonError(
+        path,
+        f"it sets {variable} too, and systemd reads it after {own_path}",
+        f"Take {variable} out of one of the two files, or name this file in 'path'.",
+    )
+
+
+def bad_unit(unit: str, said: str) -> DaemonError:
+    """Return the error for unit files that systemd refuses, with what systemd-analyze said."""
+    return DaemonError(
+        unit, f"systemd would refuse the unit: {said}", "Nothing was changed; correct the unit's files and run again."
+    )
+
+
+def unusable_socket(socket: str, state: str) -> DaemonError:
+    """Return the error for a socket unit that the service needs and that cannot be started."""
+    return DaemonError(
+        socket,
+        f"the daemon takes its local socket from this unit (-H fd://), and the unit is {state}",
+        f"Run 'systemctl unmask {socket}', or install it anew, and run again.",
     )
 
 
@@ -263,6 +288,13 @@ def other_command_loaded(unit: str, loaded: str) -> DaemonError:
         unit,
         f"systemd loaded another command than the one that was written ({loaded})",
         f"Look with 'systemctl cat {unit}' which of its files sets ExecStart= last.",
+    )
+
+
+def not_shell(path: str, said: str) -> DaemonError:
+    """Return the error for an options file that a shell, and so an init script, cannot read."""
+    return DaemonError(
+        path, f"a shell cannot read the file: {said}", "Correct that place, or turn it into a comment, and run again."
     )
 
 
@@ -433,6 +465,24 @@ def live_restore_with_swarm(unit: str) -> DaemonError:
     )
 
 
+def live_restore_option(where: str, wanted: bool) -> DaemonError:
+    """Return the error for live-restore on the command line that says the opposite of what was asked for."""
+    return DaemonError(
+        where,
+        f"the option live-restore there is {'off' if wanted else 'on'}, and live_restore asks for the opposite",
+        "Take the option away (remove: [live-restore]); live_restore keeps the setting in daemon.json.",
+    )
+
+
+def live_restore_not_taken(unit: str, wanted: bool) -> DaemonError:
+    """Return the error for a daemon that did not take live-restore from daemon.json."""
+    return DaemonError(
+        unit,
+        f"the daemon did not turn live-restore {'on' if wanted else 'off'} when it was told to read daemon.json again",
+        "The journal's last lines say why.",
+    )
+
+
 # The transaction
 
 
@@ -512,21 +562,27 @@ def rolled_back(
     problem: RemoteApiError, restored: t.Sequence[str], lines: t.Sequence[str], *, restarted: bool
 ) -> RolledBackError:
     """Return the error for a change that was undone: what went wrong, what was restored, what the journal says."""
+    said = f" (the daemon's journal: {' | '.join(lines)})" if lines else ""
     files = f"Put back: {', '.join(restored)}." if restored else "No file had been changed."
-    daemon = " The daemon was started again as before, and answers." if restarted else " The daemon was not touched."
-    said = f" Last lines of the journal: {' | '.join(lines)}" if lines else ""
-    return RolledBackError(problem.subject, problem.cause, f"{problem.remedy} {files}{daemon}{said}")
+    daemon = " The daemon was started again as before, and answers." if restarted else " The daemon was not restarted."
+    return RolledBackError(problem.subject, f"{problem.cause.rstrip('.')}{said}", f"{problem.remedy} {files}{daemon}")
 
 
 def not_rolled_back(
-    unit: str, problem: RemoteApiError, worse: RemoteApiError, journal: str, lines: t.Sequence[str]
+    unit: str,
+    problem: RemoteApiError,
+    worse: t.Sequence[RemoteApiError],
+    journal: str,
+    lines: t.Sequence[str],
+    *,
+    answers: bool,
 ) -> NotRolledBackError:
     """Return the error for a change that could not be undone, the alarm first."""
-    said = f" Last lines of the journal: {' | '.join(lines)}" if lines else ""
+    said = f"; the daemon's journal: {' | '.join(lines)}" if lines else ""
     return NotRolledBackError(
-        f"DOCKER MAY BE DOWN ON THIS HOST: {unit}",
-        f"the change failed ({problem}) and putting everything back failed too ({worse})",
-        f"Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run tries again.{said}",
+        f"{'NOT EVERYTHING WAS PUT BACK' if answers else 'DOCKER IS DOWN'} ON THIS HOST: {unit}",
+        f"the change failed ({problem}{said}) and putting everything back failed too ({'; '.join(map(str, worse))})",
+        f"Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run tries again.",
     )
 
 

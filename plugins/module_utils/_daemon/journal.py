@@ -27,14 +27,17 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     FileState,
     files_error,
+    make_directories,
+    missing_directories,
     read_file,
     read_state,
     remove_file,
+    remove_leftovers,
     write_atomically,
 )
 
 _DIRECTORY = "/var/lib/docker-remote-api"
-_LOCK_DIRECTORY = "/run/lock"
+_LOCK_DIRECTORY = "/run"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Entry:
     path: str
     before: FileState | None
     after_sha256: str | None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What it takes to undo a change: its files, in the order of the change, and the directories it makes."""
+
+    entries: tuple[Entry, ...]
+    directories: tuple[str, ...] = ()
 
 
 def _digest(content: bytes | None) -> str | None:
@@ -58,24 +69,26 @@ class Journal:
         """Name the journal of ``service``, a full unit name, in ``directory``."""
         self.path = f"{directory}/{service}.journal"
 
-    def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> list[Entry]:
+    def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> Undo:
         """Write down, durably, what is at each path before it is changed: (path, before, after). Raises FilesError."""
-        entries = [Entry(path, before, _digest(after)) for path, before, after in changes]
-        try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        except OSError as problem:
-            raise files_error(os.path.dirname(self.path), "created", problem) from problem
-        text = json.dumps({"version": 1, "entries": [_to_json(entry) for entry in entries]}, indent=1)
+        entries = tuple(Entry(path, before, _digest(after)) for path, before, after in changes)
+        missing = [missing_directories(path) for path, before, after in changes if after is not None]
+        undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)))
+        text = json.dumps(
+            {"version": 1, "entries": [_to_json(entry) for entry in entries], "directories": undo.directories}, indent=1
+        )
+        make_directories(self.path, 0o700)
         write_atomically(self.path, text.encode("ascii"), mode=0o600)
-        return entries
+        return undo
 
-    def pending(self) -> list[Entry]:
-        """Return what an interrupted run left to be put back; nothing without a journal. Raises DaemonError."""
+    def pending(self) -> Undo | None:
+        """Return what an interrupted run left to be undone; None without a journal. Raises DaemonError."""
         content = read_file(self.path)
         if content is None:
-            return []
+            return None
         try:
-            return [_from_json(entry) for entry in json.loads(content)["entries"]]
+            found = json.loads(content)
+            return Undo(tuple(_from_json(entry) for entry in found["entries"]), tuple(found["directories"]))
         except (ValueError, KeyError, TypeError) as problem:
             raise errors.bad_journal(self.path) from problem
 
@@ -102,20 +115,25 @@ def _from_json(found: t.Mapping[str, t.Any]) -> Entry:
     return Entry(found["path"], state, found["after_sha256"])
 
 
-def put_back(entries: t.Sequence[Entry]) -> list[str]:
+def put_back(undo: Undo) -> list[str]:
     """Restore each file to what it was, with owner, mode and time, the last one first; return the paths restored.
 
     A file that is neither as it was nor as the change made it was edited by somebody since, and is left alone.
-    Every file is tried; then the first failure is raised as FilesError.
+    Every file is tried; then the first failure is raised as FilesError. Directories made for the change go, if they
+    are empty.
     """
     restored: list[str] = []
     failures = []
-    for entry in reversed(entries):
+    for entry in reversed(undo.entries):
         try:
+            remove_leftovers(entry.path)
             if _restore(entry):
                 restored.append(entry.path)
         except RemoteApiError as problem:
             failures.append(problem)
+    for directory in reversed(undo.directories):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
     if failures:
         raise failures[0]
     return restored
@@ -174,4 +192,4 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-__all__ = ("Entry", "Journal", "exclusive", "put_back")
+__all__ = ("Entry", "Journal", "Undo", "exclusive", "put_back")

@@ -67,16 +67,17 @@ def why_local_silent(socket_path: str, timeout: float) -> str | None:
     return None if status == 200 else f"status {status}: {body[:200]!r}"
 
 
-def why_tcp_silent(address: ListenAddress, certificate: str | None, timeout: float) -> str | None:
+def why_tcp_silent(address: ListenAddress, *, tls: bool, certificate: str | None, timeout: float) -> str | None:
     """Return why the engine does not answer on a TCP address; None when it does.
 
-    With ``certificate`` (a path) the engine has to present the first certificate of that file in a TLS handshake;
-    no client certificate is needed for that, since with TLS 1.3 the server speaks first (RFC 8446, section 2).
+    With ``tls`` it has to do so in a TLS handshake, and to present the first certificate of the file ``certificate``,
+    where that is known. No client certificate is needed for that: the server presents its own first (RFC 8446,
+    section 2).
     """
     target = (_WILDCARDS.get(address.host, address.host), address.port)
     try:
         with socket.create_connection(target, timeout=timeout) as plain:
-            return _why_no_ping(plain) if certificate is None else _why_other_certificate(plain, certificate)
+            return _why_other_certificate(plain, certificate) if tls else _why_no_ping(plain)
     except (OSError, ValueError) as problem:
         return str(problem.strerror or problem) if isinstance(problem, OSError) else str(problem)
 
@@ -88,13 +89,20 @@ def _why_no_ping(plain: socket.socket) -> str | None:
     return None if first.startswith(b"HTTP/1.") and b" 200 " in first else f"it answers {first!r}"
 
 
-def _why_other_certificate(plain: socket.socket, certificate: str) -> str | None:
-    """Return why the certificate in the file is not the one that is presented; None when it is."""
+def _why_other_certificate(plain: socket.socket, certificate: str | None) -> str | None:
+    """Return why the certificate in the file, if any, is not the one that is presented; None when it is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # compared with the file below, byte for byte
-    with context.wrap_socket(plain) as secured:
-        presented = secured.getpeercert(binary_form=True)
+    try:
+        with context.wrap_socket(plain) as secured:
+            presented = secured.getpeercert(binary_form=True)
+    except ssl.SSLError as problem:
+        if "ALERT_BAD_CERTIFICATE" in (problem.reason or ""):
+            return None  # before TLS 1.3 it demands the client's certificate within the handshake: it is there
+        raise
+    if certificate is None:
+        return None
     with open(certificate, encoding="ascii", errors="replace") as stream:
         expected = ssl.PEM_cert_to_DER_cert(first_certificate(stream.read()))
     return None if presented == expected else f"it presents another certificate than the one in {certificate}"

@@ -19,7 +19,17 @@ from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 
-_SHORT_NAMES = {"H": "host", "D": "debug", "l": "log-level", "b": "bridge", "G": "group", "g": "graph", "p": "pidfile"}
+_SHORT_NAMES = {
+    "D": "debug",
+    "G": "group",
+    "H": "host",
+    "b": "bridge",
+    "g": "graph",
+    "h": "help",
+    "l": "log-level",
+    "p": "pidfile",
+    "v": "version",
+}
 
 # Options without a value of their own (reference of the dockerd command line). An engine's own list, from its
 # --help, takes precedence where it is known; this one serves to read what already stands in a file.
@@ -29,6 +39,7 @@ _SWITCHES = frozenset(
         "experimental",
         "help",
         "icc",
+        "init",
         "ip-forward",
         "ip-forward-no-drop",
         "ip-masq",

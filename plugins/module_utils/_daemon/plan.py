@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import typing as t
@@ -22,6 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     check_options,
     is_local_host,
     is_on,
+    last_value,
     merge,
     parse_host,
     read_arguments,
@@ -56,6 +58,7 @@ class Request:
     unit_wiring: str = "drop_in"
     on_conflict: str = "fail"
     daemon_json: str | None = None
+    live_restore: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,46 +72,72 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What the daemon is told by its options and by daemon.json, as far as it matters here."""
+
+    options: tuple[Option, ...]
+    configuration: t.Mapping[str, t.Any]
+
+    @property
+    def _listening(self) -> tuple[Option, ...]:
+        """What is said about listening and TLS, in either place."""
+        return (*json_file.listening(self.configuration), *self.options)
+
+    @property
+    def listen(self) -> tuple[ListenAddress, ...]:
+        """The TCP addresses on which it listens. Raises DaemonError for one that is not written out."""
+        return tuple(address for address in map(parse_host, values(self._listening, "host")) if address)
+
+    @property
+    def local_sockets(self) -> tuple[str, ...]:
+        """The paths of the local sockets on which it listens; systemd's socket unit stands for ``fd://``."""
+        hosts = values(self._listening, "host") or [_LOCAL_SOCKET]
+        paths = [host[len("unix://") :] for host in hosts if host.startswith("unix://")]
+        return tuple(paths + ["/run/docker.sock"] * self.socket_activated)
+
+    @property
+    def socket_activated(self) -> bool:
+        """Whether it takes its local socket from systemd (``-H fd://``)."""
+        return any(host.startswith("fd:") for host in values(self._listening, "host"))
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether its TCP addresses speak TLS: ``tlsverify`` turns it on whatever its value is."""
+        return last_value(self._listening, "tlsverify") is not None or is_on(self._listening, "tls")
+
+    @property
+    def live_restore(self) -> bool:
+        """Whether containers keep running while it restarts."""
+        return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
+
+    def tls_files(self, where: str, *, asked_for: bool) -> TlsFiles | None:
+        """Return the TLS files that are named; see tls_files.from_options()."""
+        return from_options(self._listening, where, asked_for=asked_for)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is to be done, in the order of ``changes``, and what the daemon will then be like."""
+    """What is to be done, in the order of ``changes``, and what the daemon will then be like.
+
+    ``live_restore`` is what was asked for (None: leave it as it is).
+    """
 
     service: str
     changes: tuple[Change, ...]
     words: tuple[str, ...]
     argv: tuple[str, ...]
-    options: tuple[Option, ...]
+    before: Settings
+    after: Settings
     options_path: str
     variable: str
     daemon_json: str
-    configuration: t.Mapping[str, t.Any]
     conflicts: tuple[json_file.Conflict, ...]
+    live_restore: bool | None
     tls: TlsFiles | None
     command: unit.Setting
     running: Process | None
     reload_due: bool
     restart_reasons: tuple[str, ...]
-
-    @property
-    def listen(self) -> tuple[ListenAddress, ...]:
-        """The TCP addresses on which the daemon will listen."""
-        return tuple(address for address in map(parse_host, values(self.options, "host")) if address)
-
-    @property
-    def local_sockets(self) -> tuple[str, ...]:
-        """The paths of the local sockets on which it will listen; systemd's socket unit stands for ``fd://``."""
-        hosts = values(self.options, "host") or list(self.configuration.get("hosts") or [_LOCAL_SOCKET])
-        paths = [host[len("unix://") :] for host in hosts if host.startswith("unix://")]
-        return tuple(paths + ["/run/docker.sock"] * any(host.startswith("fd:") for host in hosts))
-
-    @property
-    def socket_activated(self) -> bool:
-        """Whether the daemon takes its local socket from systemd (``-H fd://``)."""
-        return any(host.startswith("fd:") for host in values(self.options, "host"))
-
-    @property
-    def live_restore(self) -> bool:
-        """Whether containers keep running while the daemon restarts."""
-        return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
 
 
 def make(request: Request, state: ServiceState, running: Process | None) -> Plan:
@@ -133,27 +162,32 @@ def make(request: Request, state: ServiceState, running: Process | None) -> Plan
     if found and request.on_conflict != "move":
         raise errors.set_in_both(json_path, [(item.key, item.from_flag, item.from_file) for item in found])
     remaining = {key: value for key, value in configuration.items() if key not in [item.key for item in found]}
+    settings = _live_restore_setting(request, options, remaining, f"{path}, {variable}")
 
     unit_changes, effective = _wire(request, base, files, path, variable, bool(words))
     new_content = render(content, path, variable, words)
     changes = [
-        *_json_changes(json_path, json_before, [item.key for item in found], configuration),
+        *_json_changes(json_path, json_before, configuration, [item.key for item in found], settings),
         *_options_change(path, before, new_content, variable, present, words),
         *unit_changes,
     ]
-    argv = unit.expand(effective, _variables(effective, path, new_content))
-    tls = from_options(options, f"{path}, {variable}", asked_for=any(name.startswith("tls") for name in wanted))
+    variables = _variables(effective, path, new_content)
+    _check_in_effect(effective, path, variable, words, variables)
+    argv = unit.expand(effective, variables)
+    after = Settings(options, {**remaining, **settings})
+    tls = after.tls_files(f"{path}, {variable}", asked_for=any(name.startswith("tls") for name in wanted))
     return Plan(
         service=request.service,
         changes=tuple(changes),
         words=words,
         argv=argv,
-        options=options,
+        before=Settings((*fixed, *present), configuration),
+        after=after,
         options_path=path,
         variable=variable,
         daemon_json=json_path,
-        configuration=remaining,
         conflicts=tuple(found),
+        live_restore=request.live_restore,
         tls=tls,
         command=effective.command,
         running=running,
@@ -162,12 +196,46 @@ def make(request: Request, state: ServiceState, running: Process | None) -> Plan
     )
 
 
+def _live_restore_setting(
+    request: Request, options: t.Sequence[Option], configuration: t.Mapping[str, t.Any], where: str
+) -> dict[str, bool]:
+    """Return what daemon.json has to say for live-restore to be as asked for; nothing where it is so already.
+
+    It goes into daemon.json, since that can be changed without a restart. Raises DaemonError where an option on the
+    command line says the opposite.
+    """
+    if request.live_restore is None:
+        return {}
+    if last_value(options, "live-restore") is None:
+        is_so = (configuration.get("live-restore") is True) == request.live_restore
+        return {} if is_so else {"live-restore": request.live_restore}
+    if is_on(options, "live-restore") != request.live_restore:
+        raise errors.live_restore_option(where, request.live_restore)
+    return {}
+
+
+def _check_in_effect(
+    effective: unit.Unit, path: str, variable: str, words: tuple[str, ...], variables: t.Mapping[str, str]
+) -> None:
+    """Raise DaemonError when another file of the unit sets the variable too, and wins."""
+    if not effective.reads(variable) or tuple(unit.split_words(variables.get(variable, ""), unescape=False)) == words:
+        return
+    others = [item.path for item in effective.environment_files if item.path != path]
+    winners = [other for other in others if variable in read_environment(_content(other))]
+    raise errors.variable_set_later((winners or [effective.command.path])[-1], variable, path)
+
+
+def _content(path: str) -> bytes | None:
+    """Return the bytes of a file, None where there is none."""
+    state = read_state(path)
+    return None if state is None else state.content
+
+
 def _read_units(service: str) -> list[unit.UnitFile]:
     """Return the unit's files from the disk."""
     found = []
     for path in unit.unit_paths(service):
-        state = read_state(path) if os.path.realpath(path) != "/dev/null" else None
-        found.append(unit.UnitFile(path, b"" if state is None else state.content))
+        found.append(unit.UnitFile(path, (_content(path) if os.path.realpath(path) != "/dev/null" else None) or b""))
     return found
 
 
@@ -175,8 +243,7 @@ def _where_options_are(request: Request, base: unit.Unit) -> tuple[str, str]:
     """Return the path of the options file and the variable in it: as asked for, as in the unit, or the defaults."""
 
     def assigned(path: str, variable: str) -> bool:
-        state = read_state(path)
-        return state is not None and variable in read_environment(state.content)
+        return variable in read_environment(_content(path))
 
     path, variable = unit.find_options(base, assigned)
     return request.path or path or _DEFAULT_PATH, request.variable or variable or _DEFAULT_VARIABLE
@@ -204,11 +271,10 @@ def _variables(effective: unit.Unit, path: str, content: bytes | None) -> dict[s
     """
     found = dict(effective.environment)
     for item in effective.environment_files:
-        state = read_state(item.path)
-        is_ours = item.path == path
-        if state is None and not is_ours and not item.optional:
+        there = content if item.path == path else _content(item.path)
+        if there is None and item.path != path and not item.optional:
             raise errors.environment_file_missing(item.path, effective.name)
-        found.update(read_environment(content if is_ours else state.content if state else None))
+        found.update(read_environment(there))
     return found
 
 
@@ -248,18 +314,20 @@ def _wire(
     own_path = unit.drop_in_path(request.service)
     contents = {item.path: item.content for item in files if item.path != own_path}
     order = [item.path for item in files if item.path != own_path]
-    is_wired = base.reads(variable) and path in [item.path for item in base.environment_files]
+    is_wired = _reads(base, path, variable)
     own = read_state(own_path)
     changes: list[Change] = []
-    if not is_wired and (has_words or own is not None):
-        if request.unit_wiring == "none":
+    if not is_wired and request.unit_wiring == "none":
+        whole = unit.load(request.service, files)
+        if has_words and not _reads(whole, path, variable):
             raise errors.not_wired(base.command.path, variable, path)
+        return [], whole
+    if not is_wired and (has_words or own is not None):
         if request.unit_wiring == "edit":
             target = base.command.path
             contents[target] = unit.edit_unit_file(base, contents[target], path, variable)
             changes.append(_unit_change(target, read_state(target), contents[target], base, variable))
         else:
-            _check_not_overruled(request.service, own_path, files)
             contents[own_path] = unit.render_drop_in(base, path, variable)
             order = _in_order([*order, own_path])
             if own is None or own.content != contents[own_path]:
@@ -268,7 +336,15 @@ def _wire(
                 changes.append(Change(own_path, own, contents[own_path], shown))
     if own is not None and own_path not in contents:
         changes.append(Change(own_path, own, None, (own.content.decode("utf-8", "replace"), "")))
-    return changes, unit.load(request.service, [unit.UnitFile(item, contents[item]) for item in order])
+    effective = unit.load(request.service, [unit.UnitFile(item, contents[item]) for item in order])
+    if has_words and not _reads(effective, path, variable):
+        raise errors.later_drop_in(_overruling(own_path, files), request.service, own_path)
+    return changes, effective
+
+
+def _reads(effective: unit.Unit, path: str, variable: str) -> bool:
+    """Return whether the daemon gets the variable from the file."""
+    return effective.reads(variable) and path in [item.path for item in effective.environment_files]
 
 
 def _in_order(paths: t.Sequence[str]) -> list[str]:
@@ -276,12 +352,14 @@ def _in_order(paths: t.Sequence[str]) -> list[str]:
     return [paths[0], *sorted(paths[1:], key=posixpath.basename)]
 
 
-def _check_not_overruled(service: str, own_path: str, files: t.Sequence[unit.UnitFile]) -> None:
-    """Raise DaemonError when a drop-in that sorts after the collection's own sets the command anew."""
-    for item in files[1:]:
-        later = posixpath.basename(item.path) > posixpath.basename(own_path)
-        if later and any(setting.key in ("ExecStart", "EnvironmentFile") for setting in unit.settings(item)):
-            raise errors.later_drop_in(item.path, service, own_path)
+def _overruling(own_path: str, files: t.Sequence[unit.UnitFile]) -> str:
+    """Return the path of the last file that sets the command or its environment files anew."""
+    setting = [
+        item.path
+        for item in files
+        if item.path != own_path and any(one.key in ("ExecStart", "EnvironmentFile") for one in unit.settings(item))
+    ]
+    return setting[-1]
 
 
 def _unit_change(path: str, before: FileState | None, after: bytes, base: unit.Unit, variable: str) -> Change:
@@ -292,16 +370,25 @@ def _unit_change(path: str, before: FileState | None, after: bytes, base: unit.U
 
 
 def _json_changes(
-    path: str, before: FileState | None, keys: t.Sequence[str], configuration: t.Mapping[str, t.Any]
+    path: str,
+    before: FileState | None,
+    configuration: t.Mapping[str, t.Any],
+    remove: t.Sequence[str],
+    settings: t.Mapping[str, t.Any],
 ) -> list[Change]:
-    """Return the changes that take keys out of daemon.json: a backup beside it, then the file itself."""
-    if not keys or before is None:
+    """Return the changes of daemon.json: a backup beside it where keys are taken out, then the file itself."""
+    if not remove and not settings:
         return []
-    backup = _backup_path(path, before.content)
-    shown = "".join(f"{key}: {configuration[key]!r}\n" for key in keys)
-    changes = [Change(path, before, json_file.without(before.content, keys), (shown, ""))]
-    if read_state(backup) is None:
-        changes.insert(0, Change(backup, None, before.content, ("", "")))
+    touched = [key for key in configuration if key in remove or key in settings]
+    shown = (
+        "".join(f"{key}: {json.dumps(configuration[key])}\n" for key in touched),
+        "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()),
+    )
+    changes = [Change(path, before, json_file.edit(configuration, remove, settings), shown)]
+    if remove and before is not None:
+        backup = _backup_path(path, before.content)
+        if read_state(backup) is None:
+            changes.insert(0, Change(backup, None, before.content, ("", "")))
     return changes
 
 
@@ -354,4 +441,4 @@ def _restart_reasons(
             yield f"{path} is newer than the running daemon"
 
 
-__all__ = ("Change", "Plan", "Request", "make")
+__all__ = ("Change", "Plan", "Request", "Settings", "make")

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import typing as t
 from dataclasses import dataclass
@@ -68,11 +70,18 @@ class ServiceState:
     main_pid: int
     restarts: int
     needs_reload: bool
+    has_job: bool
 
     @property
     def is_running(self) -> bool:
         """Whether the service has started and has a main process."""
         return self.active in ("active", "reloading") and self.main_pid > 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a start that was asked for has come to nothing: it failed, is tried again, or was given up."""
+        given_up = self.active == "inactive" and not self.has_job
+        return self.active == "failed" or (self.active == "activating" and self.restarts > 0) or given_up
 
 
 class Systemd:
@@ -102,6 +111,7 @@ class Systemd:
             "MainPID",
             "NRestarts",
             "NeedDaemonReload",
+            "Job",
         )
         return ServiceState(
             load=found.get("LoadState", ""),
@@ -111,6 +121,7 @@ class Systemd:
             main_pid=int(found.get("MainPID") or 0),
             restarts=int(found.get("NRestarts") or 0),
             needs_reload=found.get("NeedDaemonReload") == "yes",
+            has_job=found.get("Job", "0") != "0",
         )
 
     def loaded_command(self) -> str:
@@ -122,9 +133,17 @@ class Systemd:
         """Return whether the socket unit of the same name listens."""
         return self._run(["systemctl", "is-active", "--quiet", self.socket], 30.0).returncode == 0
 
+    def socket_load_state(self) -> str:
+        """Return how systemd has loaded the socket unit of the same name: ``loaded``, ``masked``, ``not-found``."""
+        return self._show(self.socket, "LoadState").get("LoadState", "")
+
     def reload(self) -> None:
         """Make systemd read its unit files again. Raises DaemonError."""
         self._do("daemon-reload")
+
+    def reload_daemon(self) -> None:
+        """Make the daemon read daemon.json again, without a restart. Raises DaemonError."""
+        self._do("reload", self.service)
 
     def reset_failed(self) -> None:
         """Forget earlier failures and starts, of which only a few are allowed a minute (StartLimitBurst=)."""
@@ -145,15 +164,42 @@ class Systemd:
             raise errors.systemctl_failed(" ".join(words), answer.stderr.strip())
 
     def journal(self, since: float) -> list[str]:
-        """Return the last lines of the service's journal since a time (seconds since 1970); none on any failure."""
+        """Return what matters of the service's journal since a time (seconds since 1970); nothing on any failure."""
         try:
             answer = self._run(
-                ["journalctl", f"--unit={self.service}", f"--since=@{since:.0f}", "--lines=15", "--output=cat", "-q"],
+                ["journalctl", f"--unit={self.service}", f"--since=@{since:.0f}", "--lines=200", "--output=cat", "-q"],
                 15.0,
             )
         except errors.DaemonError:
             return []
-        return answer.stdout.splitlines()
+        return condense(answer.stdout.splitlines())
+
+
+# How dockerd and Go begin a line that says why the daemon ends.
+_REASON = re.compile(r"(failed to |unable to |[Ee]rror |invalid |panic: |fatal |dockerd: |Status: )")
+_LOG_LINE = re.compile(r'level=(?P<level>\w+) msg=(?P<message>"(?:[^"\\]|\\.)*"|\S+)')
+
+
+def condense(lines: t.Sequence[str], limit: int = 3) -> list[str]:
+    """Return why a daemon ended out of its journal: its own last errors, or else its last lines, free of decoration."""
+    reasons: list[str] = []
+    others: list[str] = []
+    for line in lines:
+        found = _LOG_LINE.search(line)
+        text = _message(found.group("message")) if found else line.strip()
+        is_reason = found.group("level") in ("error", "fatal", "panic") if found else bool(_REASON.match(text))
+        chosen = reasons if is_reason else others
+        if text and text not in chosen:
+            chosen.append(text)
+    return (reasons or others)[-limit:]
+
+
+def _message(text: str) -> str:
+    """Return the message of a log line, without the quotes that Go puts round it."""
+    try:
+        return str(json.loads(text)) if text.startswith('"') else text
+    except ValueError:
+        return text
 
 
 def require_service(service: str, run: Run) -> None:
@@ -169,4 +215,4 @@ def require_service(service: str, run: Run) -> None:
         raise errors.no_service(unit)
 
 
-__all__ = ("Completed", "Run", "ServiceState", "Systemd", "require_service", "runner", "unit_name")
+__all__ = ("Completed", "Run", "ServiceState", "Systemd", "condense", "require_service", "runner", "unit_name")

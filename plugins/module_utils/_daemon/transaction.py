@@ -9,24 +9,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Entry, Journal, put_back
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, Undo, put_back
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import (
+    get_json,
     why_local_silent,
     why_tcp_silent,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Change, Plan, Settings
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     FileState,
+    make_directories,
     remove_file,
     write_atomically,
 )
@@ -36,13 +37,15 @@ _PROBE_LIMIT = 5.0
 _STOP_LIMIT = 15.0
 _UNIT_DIRECTORIES = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
 
+Reached = t.Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Timing:
     """Time limits in seconds: for the engine to answer, and how long it must then keep running."""
 
     ready: float
-    settle: float = 6.0
+    settle: float
 
 
 @contextlib.contextmanager
@@ -60,52 +63,89 @@ def undisturbed() -> t.Iterator[None]:
             signal.signal(number, handler)
 
 
-def undo_interrupted(journal: Journal, systemd: Systemd) -> list[str]:
-    """Put back what an earlier run changed and did not finish; return the paths. Raises RemoteApiError."""
-    entries = journal.pending()
-    if not entries:
-        return []
-    restored = put_back(entries)
+def undo_interrupted(undo: Undo, systemd: Systemd, reached: Reached) -> tuple[str, ...]:
+    """Put back what an earlier run changed and did not finish; return the paths. Raises RemoteApiError.
+
+    The journal stays until finish_undo(), after the present run has done its part.
+    """
+    restored = put_back(undo)
+    reached("files of the interrupted run put back")
     systemd.reload()
+    reached("systemd reloaded after that")
+    return tuple(restored)
+
+
+def finish_undo(journal: Journal, systemd: Systemd, timing: Timing) -> None:
+    """Start the daemon if the interrupted run left it down, then forget the journal. Raises DaemonError."""
+    state = systemd.state()
+    if not state.is_running:
+        _restart("fd://" in systemd.loaded_command(), systemd, timing.ready)
+        _wait_until_started(systemd, state.main_pid, time.monotonic() + timing.ready, timing.ready)
     journal.commit()
-    return restored
 
 
-def carry_out(plan: Plan, systemd: Systemd, journal: Journal, timing: Timing, *, restart: bool) -> None:
+def carry_out(
+    plan: Plan, systemd: Systemd, journal: Journal, timing: Timing, reached: Reached, *, restart: bool
+) -> None:
     """Carry out the plan; with ``restart``, restart the daemon once and wait until it answers.
 
-    Raises DaemonError when it does not work: with ``rolled_back`` when everything is as it was and the daemon
-    answers; otherwise the journal stays for the next run.
+    ``reached`` is told of each step once it is done. Raises RolledBackError when it does not work and everything is
+    as it was, with the daemon answering; NotRolledBackError otherwise, and then the journal stays for the next run.
     """
-    entries = journal.begin([(change.path, change.before, change.after) for change in plan.changes])
-    started = time.time()
-    touched_daemon = False
+    undo = journal.begin([(change.path, change.before, change.after) for change in plan.changes])
+    reached("journal written")
+    attempt = _Attempt(time.time())
     try:
-        _write(plan)
-        if plan.reload_due:
-            systemd.reload()
-        _check_loaded(plan, systemd)
-        if restart:
-            touched_daemon = True
-            _restart(plan.socket_activated, systemd, timing.ready)
-            _wait_until_ready(plan, systemd, timing)
+        _apply(plan, systemd, timing, reached, attempt, restart=restart)
     except RemoteApiError as problem:
-        _roll_back(plan, entries, systemd, journal, timing, problem, started, touched_daemon=touched_daemon)
+        _roll_back(plan, undo, systemd, journal, timing, reached, problem, attempt)
     journal.commit()
+    reached("journal removed")
 
 
-def _write(plan: Plan) -> None:
-    """Write the files of the plan, each in one step, in an order in which a reboot in between finds a good daemon.
+@dataclass
+class _Attempt:
+    """When a change began (seconds since 1970), and whether the daemon was told to reload or to restart in it."""
 
-    daemon.json comes first: a key that is nowhere is harmless, a key in both places is not.
+    started: float
+    reloaded: bool = False
+    restarted: bool = False
+
+
+def _apply(plan: Plan, systemd: Systemd, timing: Timing, reached: Reached, attempt: _Attempt, *, restart: bool) -> None:
+    """Do what the plan says, step by step. Raises RemoteApiError at the first that fails.
+
+    Files are written in the plan's order: daemon.json comes first, since a key that is nowhere does no harm should
+    the host reboot in between, and a key in both places keeps the daemon from starting.
     """
     for change in plan.changes:
-        if change.after is None:
-            remove_file(change.path)
-            continue
-        os.makedirs(os.path.dirname(change.path), mode=0o755, exist_ok=True)
-        old = change.before or FileState(b"", _new_mode(plan, change.path), 0, 0, 0)
-        write_atomically(change.path, change.after, mode=old.mode, uid=old.uid, gid=old.gid)
+        _write(plan, change)
+        reached(f"{change.path} {'removed' if change.after is None else 'written'}")
+    if plan.reload_due:
+        systemd.reload()
+        reached("systemd reloaded")
+        _check_loaded(plan, systemd)
+    if plan.live_restore is not None and plan.running is not None:
+        _set_live_restore(plan, plan.live_restore, systemd, attempt)
+        reached("daemon reloaded")
+    if restart:
+        attempt.restarted = True
+        _restart(plan.after.socket_activated, systemd, timing.ready)
+        reached("restart begun")
+        pid = _wait_until_ready(plan, systemd, timing)
+        reached("daemon answers")
+        _watch(systemd, pid, timing.settle)
+        reached("daemon keeps running")
+
+
+def _write(plan: Plan, change: Change) -> None:
+    """Write or remove one file, in one step. Raises FilesError."""
+    if change.after is None:
+        remove_file(change.path)
+        return
+    make_directories(change.path, 0o755)
+    old = change.before or FileState(b"", _new_mode(plan, change.path), 0, 0, 0)
+    write_atomically(change.path, change.after, mode=old.mode, uid=old.uid, gid=old.gid)
 
 
 def _new_mode(plan: Plan, path: str) -> int:
@@ -118,6 +158,31 @@ def _check_loaded(plan: Plan, systemd: Systemd) -> None:
     loaded = systemd.loaded_command()
     if f"${plan.variable}" in plan.command.value.split() and f"${plan.variable}" not in loaded.split():
         raise errors.other_command_loaded(plan.service, loaded)
+
+
+def _set_live_restore(plan: Plan, wanted: bool, systemd: Systemd, attempt: _Attempt) -> None:
+    """Make the running daemon take live-restore from daemon.json before it is restarted. Raises DaemonError.
+
+    It is one of the settings that a reload changes (dockerd reference, "Configuration reload behavior").
+    """
+    if _has_live_restore(plan.before) == wanted:
+        return
+    attempt.reloaded = True
+    systemd.reload_daemon()
+    deadline = time.monotonic() + _STOP_LIMIT
+    while _has_live_restore(plan.before) != wanted:
+        if time.monotonic() > deadline:
+            raise errors.live_restore_not_taken(plan.service, wanted)
+        time.sleep(_POLL)
+
+
+def _has_live_restore(settings: Settings) -> bool | None:
+    """Return whether the running daemon says that containers keep running without it; None when it does not answer."""
+    for path in settings.local_sockets:
+        info = get_json(path, "/info")
+        if info:
+            return bool(info.get("LiveRestoreEnabled"))
+    return None
 
 
 def _restart(socket_activated: bool, systemd: Systemd, limit: float) -> None:
@@ -137,6 +202,21 @@ def _restart(socket_activated: bool, systemd: Systemd, limit: float) -> None:
     systemd.start_job("restart", systemd.service)
 
 
+def _end_endless_start(systemd: Systemd) -> None:
+    """Stop a service that is starting, over and over or forever (TimeoutStartSec=0), so that it can begin anew.
+
+    What does not heed the request to stop is killed.
+    """
+    if systemd.state().active != "activating":
+        return
+    systemd.start_job("stop", systemd.service)
+    try:
+        _wait_until_stopped(systemd, _STOP_LIMIT)
+    except errors.DaemonError:
+        systemd.kill()
+        _wait_until_stopped(systemd, _STOP_LIMIT)
+
+
 def _wait_until_stopped(systemd: Systemd, limit: float) -> None:
     """Return when the service has no process any more. Raises DaemonError after ``limit`` seconds."""
     deadline = time.monotonic() + limit
@@ -146,20 +226,15 @@ def _wait_until_stopped(systemd: Systemd, limit: float) -> None:
         time.sleep(_POLL)
 
 
-def _wait_until_ready(plan: Plan, systemd: Systemd, timing: Timing) -> None:
-    """Return when the daemon runs with the planned arguments, answers everywhere and keeps running.
+def _wait_until_ready(plan: Plan, systemd: Systemd, timing: Timing) -> int:
+    """Return the daemon's process number when it runs with the planned arguments and answers everywhere.
 
     Raises DaemonError when it ends, or does not get there in time.
     """
     deadline = time.monotonic() + timing.ready
-    before = plan.running.pid if plan.running else 0
-    certificate = plan.tls.certificate if plan.tls else None
-    pid = _wait_until_started(systemd, before, deadline, timing.ready)
+    pid = _wait_until_started(systemd, plan.running.pid if plan.running else 0, deadline, timing.ready)
     while True:
-        silent = [f"{path}: {why}" for path, why in _silent_sockets(plan.local_sockets)]
-        for address in plan.listen if not silent else ():
-            why = why_tcp_silent(address, certificate, _PROBE_LIMIT)
-            silent += [f"tcp://{address.host}:{address.port}: {why}"] if why else []
+        silent = _silent(plan)
         if not silent:
             break
         if time.monotonic() > deadline or systemd.state().main_pid != pid:
@@ -168,15 +243,23 @@ def _wait_until_ready(plan: Plan, systemd: Systemd, timing: Timing) -> None:
     process = read_process(pid)
     if process is not None and process.argv[1:] != plan.argv[1:]:
         raise errors.other_arguments(plan.service, process.argv)
-    _watch(systemd, pid, timing.settle)
+    return pid
 
 
-def _silent_sockets(paths: t.Sequence[str]) -> t.Iterator[tuple[str, str]]:
-    """Yield (path, why) for each local socket on which the engine does not answer."""
-    for path in paths:
-        why = why_local_silent(path, _PROBE_LIMIT)
-        if why:
-            yield path, why
+def _silent(plan: Plan) -> list[str]:
+    """Return where the engine does not answer yet, each with the reason; the local sockets are asked first."""
+    silent = _silent_sockets(plan.after)
+    certificate = plan.tls.certificate if plan.tls else None
+    for address in plan.after.listen if not silent else ():
+        why = why_tcp_silent(address, tls=plan.after.uses_tls, certificate=certificate, timeout=_PROBE_LIMIT)
+        silent += [f"tcp://{address.host}:{address.port}: {why}"] if why else []
+    return silent
+
+
+def _silent_sockets(settings: Settings) -> list[str]:
+    """Return the local sockets on which the engine does not answer, each with the reason."""
+    asked = [(path, why_local_silent(path, _PROBE_LIMIT)) for path in settings.local_sockets]
+    return [f"{path}: {why}" for path, why in asked if why]
 
 
 def _wait_until_started(systemd: Systemd, before: int, deadline: float, limit: float) -> int:
@@ -185,7 +268,7 @@ def _wait_until_started(systemd: Systemd, before: int, deadline: float, limit: f
         state = systemd.state()
         if state.is_running and state.main_pid != before:
             return state.main_pid
-        if state.active == "failed" or state.sub == "auto-restart":
+        if state.has_failed:
             raise errors.did_not_start(systemd.service, state.result)
         if time.monotonic() > deadline:
             raise errors.starts_too_slowly(systemd.service, limit)
@@ -204,37 +287,53 @@ def _watch(systemd: Systemd, pid: int, seconds: float) -> None:
 
 def _roll_back(
     plan: Plan,
-    entries: t.Sequence[Entry],
+    undo: Undo,
     systemd: Systemd,
     journal: Journal,
     timing: Timing,
+    reached: Reached,
     problem: RemoteApiError,
-    started: float,
-    *,
-    touched_daemon: bool,
+    attempt: _Attempt,
 ) -> t.NoReturn:
-    """Put every file back and the daemon with it; always raises, with what went wrong and what was done about it."""
-    lines = systemd.journal(started) if touched_daemon else []
+    """Put every file back and the daemon with it; always raises, with what went wrong and what was done about it.
+
+    The daemon is started even when a file could not be put back: it may do with what there is.
+    """
+    touched = attempt.reloaded or attempt.restarted
+    lines = systemd.journal(attempt.started) if touched else []
+    failures: list[RemoteApiError] = []
+    restored: list[str] = []
+    answers = True
     try:
-        restored = put_back(entries)
+        restored = put_back(undo)
+        reached("files put back")
+    except RemoteApiError as worse:
+        failures.append(worse)
+    try:
         if plan.reload_due or any(path.startswith(_UNIT_DIRECTORIES) for path in restored):
             systemd.reload()
-        if touched_daemon:
+        if attempt.restarted:
             _revive(plan, systemd, timing)
+        elif attempt.reloaded:
+            systemd.reload_daemon()
+        reached("daemon as before")
     except RemoteApiError as worse:
-        raise errors.not_rolled_back(plan.service, problem, worse, journal.path, lines) from problem
+        failures.append(worse)
+        answers = not _silent_sockets(plan.before)
+    if failures:
+        raise errors.not_rolled_back(plan.service, problem, failures, journal.path, lines, answers=answers) from problem
     journal.commit()
-    raise errors.rolled_back(problem, restored, lines, restarted=touched_daemon) from problem
+    raise errors.rolled_back(problem, restored, lines, restarted=attempt.restarted) from problem
 
 
 def _revive(plan: Plan, systemd: Systemd, timing: Timing) -> None:
-    """Start the daemon as it was before and wait until it answers on a local socket. Raises DaemonError."""
+    """Start the daemon as it was before and wait until it answers on its local sockets. Raises DaemonError."""
     state = systemd.state()
-    _restart(plan.socket_activated, systemd, timing.ready)
+    _restart(plan.before.socket_activated, systemd, timing.ready)
     deadline = time.monotonic() + timing.ready
     _wait_until_started(systemd, state.main_pid, deadline, timing.ready)
     while True:
-        silent = [f"{path}: {why}" for path, why in _silent_sockets(plan.local_sockets)]
+        silent = _silent_sockets(plan.before)
         if not silent:
             return
         if time.monotonic() > deadline:
@@ -242,19 +341,4 @@ def _revive(plan: Plan, systemd: Systemd, timing: Timing) -> None:
         time.sleep(_POLL)
 
 
-def _end_endless_start(systemd: Systemd) -> None:
-    """Stop a service that is starting, over and over or forever (TimeoutStartSec=0), so that it can begin anew.
-
-    What does not heed the request to stop is killed.
-    """
-    if systemd.state().active != "activating":
-        return
-    systemd.start_job("stop", systemd.service)
-    try:
-        _wait_until_stopped(systemd, _STOP_LIMIT)
-    except errors.DaemonError:
-        systemd.kill()
-        _wait_until_stopped(systemd, _STOP_LIMIT)
-
-
-__all__ = ("Timing", "carry_out", "undisturbed", "undo_interrupted")
+__all__ = ("Reached", "Timing", "carry_out", "finish_undo", "undisturbed", "undo_interrupted")

@@ -43,6 +43,8 @@ _UNIT_DIRECTORIES = (
 
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 _SPECIFIERS = {"%": "%", "t": "/run", "E": "/etc", "S": "/var/lib", "C": "/var/cache", "L": "/var/log"}
+# A line that ends in a backslash which is not itself escaped goes on in the next one.
+_GOES_ON = re.compile(r"(?<!\\)(\\\\)*\\\Z")
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 
 
@@ -96,7 +98,8 @@ def unit_paths(name: str) -> list[str]:
     """Return the unit's file and its drop-ins on the disk, in the order in which systemd reads them.
 
     Drop-ins are sorted by file name over all directories; of equal names the first directory's counts, and an
-    empty one or a link to /dev/null hides the others. Raises DaemonError where there is no unit file.
+    empty one or a link to /dev/null hides the others. Units whose names have the same beginning up to a dash, and all
+    units of the kind, can have drop-ins together. Raises DaemonError where there is no unit file.
     """
     fragment = next((path for path in (f"{base}/{name}" for base in _UNIT_DIRECTORIES) if os.path.lexists(path)), None)
     if fragment is None:
@@ -104,8 +107,10 @@ def unit_paths(name: str) -> list[str]:
     if os.path.realpath(fragment) == "/dev/null":
         raise errors.masked_service(name)
     drop_ins: dict[str, str] = {}
-    kind = name.rpartition(".")[2]
-    for folder in (f"{name}.d", f"{kind}.d"):
+    stem, dot, kind = name.rpartition(".")
+    parts = stem.split("-")
+    shared = [f"{'-'.join(parts[:count])}-.{kind}.d" for count in range(len(parts) - 1, 0, -1)]
+    for folder in (f"{name}.d", *shared, f"{kind}.d"):
         for base in _UNIT_DIRECTORIES:
             for entry in _configuration_files(f"{base}/{folder}"):
                 drop_ins.setdefault(entry, f"{base}/{folder}/{entry}")
@@ -126,14 +131,14 @@ def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
     pending: list[str] = []
     first = 0
     for number, line in enumerate(unit_file.content.decode("utf-8", "surrogateescape").split("\n"), 1):
-        stripped = line.strip(" \t\r")
-        if stripped.startswith(("#", ";")) or (not stripped and not pending):
+        text = line.lstrip(" \t\r")
+        if text.startswith(("#", ";")) or (not text and not pending):
             continue
         first = first if pending else number
-        if stripped.endswith("\\"):
-            pending.append(stripped[:-1])
+        if _GOES_ON.search(text):
+            pending.append(text[:-1])
             continue
-        whole = " ".join([*pending, stripped]).strip()
+        whole = " ".join([*pending, text]).strip(" \t\r")
         pending = []
         if whole.startswith("["):
             section = whole
