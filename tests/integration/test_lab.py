@@ -215,6 +215,26 @@ def test_a_host_comes_back_after_a_reboot() -> None:
     assert address in lab("exec", "one", "ip", "address").stdout
 
 
+def test_a_host_that_reboots_is_not_taken_for_a_dead_one() -> None:
+    lab("up", "one=bookworm/docker-io")
+    lab("exec", "one", "touch", "/etc/mark")
+    # The moment between the end of the old machine and the start of the new one, drawn out.
+    launcher = process("one", "sh")
+    os.kill(launcher, signal.SIGSTOP)
+    lab("exec", "one", "systemctl", "reboot", check=False)
+    wait_for(lambda: lab("exec", "one", "true", check=False).returncode != 0, "the host to go down")
+    lab("up", "one", "two=bookworm/no-systemd")
+    os.kill(launcher, signal.SIGCONT)
+    wait_for(lambda: lab("exec", "one", "docker", "info", check=False).returncode == 0, "the host to be back")
+    assert lab("exec", "one", "test", "-e", "/etc/mark").returncode == 0
+
+
+def test_a_strict_umask_of_the_caller_does_not_reach_the_host() -> None:
+    run("sh", "-c", 'umask 077; "$0" up one=bookworm/docker-ce', LAB, env=os.environ | {"DOCKERFLEET_LAB": NUMBER})
+    for path in ("/", "/etc/hosts", "/usr/lib/systemd/system/docker.service"):
+        assert lab("exec", "one", "stat", "-c", "%A", path).stdout.rstrip().endswith(("r-x", "r--")), path
+
+
 @pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie", "forky"])
 def test_every_suite_runs_its_engine_and_containers(suite: str) -> None:
     engines = {"bullseye": "20.10.5", "bookworm": "20.10.24", "trixie": "26.1.5", "forky": "28.5.2"}
@@ -434,6 +454,14 @@ def test_a_wrong_host_is_refused(word: str, message: str) -> None:
     assert said.returncode == 1
     assert message in said.stderr
     assert not any(machine_state().values())
+
+
+@pytest.mark.parametrize("word", ["", ".", "..", "../hosts", "/", "*", "one=bookworm/docker-io", "-", "A"])
+def test_only_names_are_taken_down(word: str) -> None:
+    said = lab("down", "--", word, check=False)
+    assert said.returncode == 1
+    assert f"host {word!r}: is no name a host of the lab can have" in said.stderr
+    assert lab("exec", "--", word, "true", check=False).returncode == 1
 
 
 @pytest.mark.parametrize(("command"), [("exec", "nobody", "true"), ("inventory", "nobody"), ("inventory",)])

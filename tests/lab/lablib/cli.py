@@ -28,6 +28,18 @@ def listed_hosts() -> dict[str, str]:
     return listed
 
 
+def is_name(word: str) -> bool:
+    """Return whether a word can name a host. It becomes part of paths, some of which are removed later."""
+    return re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", word) is not None
+
+
+def check_names(words: Iterable[str]) -> None:
+    """Raise for the first word that cannot name a host."""
+    for word in words:
+        if not is_name(word):
+            raise errors.bad_name(word)
+
+
 def parse_hosts(words: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return name -> (suite, variant) for words such as NAME and NAME=SUITE/VARIANT; for no words, what is listed.
 
@@ -41,8 +53,7 @@ def parse_hosts(words: Iterable[str]) -> dict[str, tuple[str, str]]:
         if not kind and name not in known:
             raise errors.unknown_host(name, list(listed))
         suite, variant = (kind or known[name]).partition("/")[::2]
-        valid = re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", name)
-        if not valid or suite not in suites.SUITES or variant not in variants.VARIANTS:
+        if not is_name(name) or suite not in suites.SUITES or variant not in variants.VARIANTS:
             raise errors.bad_host(word, list(suites.SUITES), list(variants.VARIANTS))
         chosen[name] = (suite, variant)
     return chosen
@@ -91,6 +102,7 @@ def command_up(options: argparse.Namespace) -> int:
 
 def command_down(options: argparse.Namespace) -> int:
     """Take down the named hosts, or everything there is of the lab."""
+    check_names(options.hosts)
     fine = in_parallel(hosts.down, options.hosts or hosts.all_hosts())
     hosts.sweep()
     return 0 if fine else 1
@@ -131,6 +143,7 @@ def command_inventory(options: argparse.Namespace) -> int:
 def command_exec(options: argparse.Namespace) -> int:
     """Become the command, run on the host: its exit code and its streams are the caller's."""
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    check_names([options.host])
     line = hosts.enter(options.host, *(command or ["bash", "--login"]))
     os.execvp(line[0], line)
 

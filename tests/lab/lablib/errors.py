@@ -63,12 +63,20 @@ def not_running(name: str) -> LabError:
     return LabError(f"host {name}", "is not running", f"Boot it: lab up {name}")
 
 
+NAME_RULE = "1 to 30 lower case letters, digits and dashes"
+
+
+def bad_name(text: str) -> LabError:
+    """Return the error for a word that cannot name a host."""
+    return LabError(f"host {text!r}", "is no name a host of the lab can have", f"Names are {NAME_RULE}")
+
+
 def bad_host(text: str, suites: list[str], variants: list[str]) -> LabError:
     """Return the error for a host whose name, suite or variant is no good."""
     return LabError(
         text,
         "is no host the lab can boot",
-        "Write NAME=SUITE/VARIANT: a name of 1 to 30 letters, digits and dashes, "
+        f"Write NAME=SUITE/VARIANT: a name of {NAME_RULE}, "
         f"a suite of {', '.join(suites)}, a variant of {', '.join(variants)}",
     )
 

@@ -129,8 +129,8 @@ def leader(name: str) -> int | None:
 
 
 def is_up(host: Host) -> bool:
-    """Return whether a host runs and its boot was seen to its end."""
-    return host.ready_file.exists() and leader(host.name) is not None
+    """Return whether a host's boot was seen to its end and it runs since then; it may be rebooting."""
+    return host.ready_file.exists() and bool(machine.processes(host.name))
 
 
 def _namespace_ids(pid: int) -> list[int]:
@@ -175,7 +175,8 @@ def sweep() -> None:
         names |= {path.name for path in (hierarchy / machine.NAME).glob("*") if path.is_dir()}
     for name in names:
         with machine.lock(machine.host_lock(name), wait=False) as held:
-            if held and (name not in all_hosts() or leader(name) is None):
+            host = all_hosts().get(name)
+            if held and not (host and is_up(host)):
                 _clear(name)
     _close()
 
