@@ -88,7 +88,7 @@ def process(name: str, command: str) -> int:
 def test_a_host_boots_fast_and_runs_well() -> None:
     lab("up", "fast=bookworm/docker-io")
     took = []
-    for _ in range(3):
+    while len(took) < 3:
         started = time.monotonic()
         said = lab("reset", "fast").stdout
         took.append(time.monotonic() - started)
