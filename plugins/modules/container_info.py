@@ -43,6 +43,12 @@ options:
       - What the listed containers have to match. The API reference says what there is, for example V(status), V(label),
         V(name), and V(ancestor). A value may be a list.
     type: dict
+  details:
+    description:
+      - Whether to return C(HostConfig), C(ImageID), C(Mounts), and C(NetworkSettings) of each container in a list. They
+        make most of its size and of the time that it takes. It has no meaning for O(names).
+    type: bool
+    default: false
 seealso:
   - module: dockerfleet.remote_api.container
 """
@@ -102,8 +108,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import container_info
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
 
 ARGUMENTS = {
@@ -111,6 +117,7 @@ ARGUMENTS = {
     "names": {"type": "list", "elements": "str"},
     "all": {"type": "bool", "default": False},
     "filters": {"type": "dict"},
+    "details": {"type": "bool", "default": False},
 }
 
 
@@ -121,7 +128,13 @@ def main() -> None:
 
     def work(engine: Engine) -> dict[str, t.Any]:
         """Return the module's result. Raises EngineError."""
-        return container_info(engine, names=params["names"], everything=params["all"], filters=params["filters"])
+        return container_info(
+            engine,
+            names=params["names"],
+            everything=params["all"],
+            filters=params["filters"],
+            details=params["details"],
+        )
 
     run(module, work)
 

@@ -47,8 +47,8 @@ options:
     required: true
   query:
     description:
-      - The parameters of the query. Dictionaries, such as C(filters), are sent as JSON, booleans as C(true) and C(false),
-        lists as several parameters.
+      - The parameters of the query. Dictionaries, such as C(filters), are sent as JSON, booleans as C(true) and
+        C(false), lists as several parameters.
     type: dict
   body:
     description: The body of the request, sent as JSON.

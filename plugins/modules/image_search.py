@@ -74,8 +74,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import image_search
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import image_search
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
 
 ARGUMENTS = {

@@ -12,15 +12,12 @@ used, so that the checks run on a host as they are, too.
 
 from __future__ import annotations
 
-import dataclasses
 import http.client
 import json
 import re
 import time
 import typing as t
-from dataclasses import dataclass
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.dial import dial
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     BrokenAnswerError,
     EngineError,
@@ -37,8 +34,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.opt
     Connection,
     TlsOptions,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import CONNECTING, TlsSocket, Watch
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import Certificate
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import CONNECTING, Watch, dial
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import TlsSocket
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
 
 # How long a port that should be closed is waited for, in seconds: a firewall that drops packets never answers.
 CLOSED_PORT_WAIT = 3.0
@@ -49,8 +47,7 @@ _REFUSALS = (400, 401, 403)
 _LOOPBACK = re.compile(r"(127\.[0-9.]+|localhost|::1)")
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(t.NamedTuple):
     """One thing that was looked at: its name, whether it is as it should be, what was seen, and else what to do."""
 
     name: str
@@ -63,8 +60,7 @@ class Check:
         return {"name": self.name, "ok": self.ok, "detail": self.detail}
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(t.NamedTuple):
     """What came out of all checks, and what the engine says of itself (empty when it did not answer)."""
 
     checks: tuple[Check, ...]
@@ -181,7 +177,7 @@ def check_insecure_port(connection: Connection) -> Check:
     name = "insecure_port_closed"
     timeout = min(connection.timeout, CLOSED_PORT_WAIT)
     address = f"tcp://{connection.host}:{PLAIN_PORT}"
-    plain = dataclasses.replace(connection, address=address, port=PLAIN_PORT, tls=None, timeout=timeout)
+    plain = connection._replace(address=address, port=PLAIN_PORT, tls=None, timeout=timeout)
     try:
         detail = f"port {PLAIN_PORT} answers without TLS (status {ask(plain, '/_ping')[0]})"
     except EngineError as exc:
@@ -238,15 +234,15 @@ def _check_same(local: t.Mapping[str, t.Any], remote: t.Mapping[str, t.Any]) -> 
 
 def _negative_checks(connection: Connection, tls: TlsOptions, stranger: tuple[str, str] | None) -> list[Check]:
     """Return what came out of trying what has to be refused. The engine's own certificate does not matter here."""
-    anonymous = dataclasses.replace(tls, verify=False, client_cert=None, client_key=None)
+    anonymous = tls._replace(verify=False, client_cert=None, client_key=None)
     tries: list[tuple[str, str, TlsOptions | None]] = [
         ("anonymous_refused", "a client without a certificate", anonymous)
     ]
     if stranger is not None:
-        foreign = dataclasses.replace(anonymous, client_cert=stranger[0], client_key=stranger[1])
+        foreign = anonymous._replace(client_cert=stranger[0], client_key=stranger[1])
         tries.append(("foreign_certificate_refused", "a client with a certificate of another authority", foreign))
     tries.append(("plain_http_refused", "plain HTTP", None))
-    checks = [check_stranger(name, who, dataclasses.replace(connection, tls=how)) for name, who, how in tries]
+    checks = [check_stranger(name, who, connection._replace(tls=how)) for name, who, how in tries]
     if connection.port != PLAIN_PORT:
         checks.append(check_insecure_port(connection))
     return checks

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.adapter import open_session
@@ -22,12 +21,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     bad_api_version,
     bad_status,
     not_an_engine,
-    wants_tls,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import (
-    explain_http,
     one_line,
     sample,
+    wants_tls,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
@@ -48,8 +44,7 @@ Query = t.Mapping[str, t.Any]
 Body = t.Union[None, t.Mapping[str, t.Any], t.Sequence[t.Any]]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """What the engine answered. The names of ``headers`` are in lower case."""
 
     address: str
@@ -257,6 +252,8 @@ class _PlainWords:
         import urllib3
 
         if isinstance(exc, (requests.RequestException, urllib3.exceptions.HTTPError)):
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import explain_http
+
             raise explain_http(exc, self._watch, self._endpoint) from exc
 
 
@@ -270,20 +267,6 @@ def engine_message(answer: Answer) -> str:
         if isinstance(content, dict) and isinstance(content.get("message"), str):
             return str(content["message"]).strip().rstrip(".")
     return one_line(answer.text)
-
-
-def get_or_none(engine: Engine, path: str) -> dict[str, t.Any] | None:
-    """Return the JSON object that C(GET path) answers, None when there is no such thing.
-
-    An engine answers 404 also for a path that it does not know; that is an error. Raises EngineError.
-    """
-    try:
-        content: dict[str, t.Any] = engine.get_json(path)
-    except AnswerError as exc:
-        if exc.status == 404 and "page not found" not in exc.message:
-            return None
-        raise
-    return content
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -324,7 +307,6 @@ __all__ = (
     "Engine",
     "Exchange",
     "engine_message",
-    "get_or_none",
     "path_of",
     "query_string",
     "version_key",

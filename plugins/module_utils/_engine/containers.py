@@ -14,11 +14,7 @@ import secrets
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
-    Engine,
-    get_or_none,
-    path_of,
-)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.compare import (
     Difference,
     as_diff,
@@ -30,13 +26,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     no_image_given,
     no_such_container,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.filters import as_filters
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
-    find_image,
     parse_image_name,
     pull_image,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import find_container, find_image
 
 # How long an engine waits for a container to stop before it kills it, in seconds, unless the container says otherwise.
 STOP_TIMEOUT = 10
@@ -88,29 +83,6 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     before: dict[str, t.Any] = field(default_factory=dict)
     after: dict[str, t.Any] = field(default_factory=dict)
-
-
-def find_container(engine: Engine, name: str) -> Inspected | None:
-    """Return what the engine says of a container by name or ID, None when there is none. Raises EngineError."""
-    return get_or_none(engine, f"/containers/{path_of(name)}/json")
-
-
-def container_info(
-    engine: Engine, *, names: t.Sequence[str] | None, everything: bool, filters: t.Mapping[str, t.Any] | None
-) -> dict[str, t.Any]:
-    """Return C(containers): a list of those that match the filters, or all details of those with the names or IDs; and
-    C(missing), the names without container.
-
-    :param everything: list containers that do not run as well. Raises EngineError.
-    """
-    if names is None:
-        listed = engine.get_json("/containers/json", {"all": everything, "filters": as_filters(filters)})
-        return {"containers": listed, "missing": []}
-    found = {name: find_container(engine, name) for name in names}
-    return {
-        "containers": [container for container in found.values() if container is not None],
-        "missing": [name for name, container in found.items() if container is None],
-    }
 
 
 def bring_about(engine: Engine, wanted: Wanted, *, check_mode: bool) -> Outcome:
@@ -367,4 +339,4 @@ def state_of(container: Inspected | None) -> str:
     return "created" if container["State"].get("Status") == "created" else "stopped"
 
 
-__all__ = ("Outcome", "Wanted", "bring_about", "container_info", "find_container", "is_running", "state_of")
+__all__ = ("Outcome", "Wanted", "bring_about", "is_running", "state_of")

@@ -12,6 +12,7 @@ answered at all, which is what C(can_talk_to_engine) of the modules returns.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -78,6 +79,17 @@ class AnswerError(EngineError):
 
 class MissingLibraryError(EngineError):
     """The Python that runs this has no C(requests)."""
+
+
+def one_line(text: str) -> str:
+    """Return the first words of a text on one line, without HTML tags."""
+    return " ".join(re.sub(r"<[^>]*>", " ", text[:2000]).split())[:200]
+
+
+def sample(text: str) -> str:
+    """Return how an answer begins, to be put behind a sentence; empty when there is nothing."""
+    words = one_line(text)
+    return f", beginning with {words[:80]!r}" if words else ""
 
 
 # --- options -----------------------------------------------------------------------------------------------------
@@ -429,9 +441,11 @@ __all__ = (
     "no_socket",
     "no_such_container",
     "not_an_engine",
+    "one_line",
     "plain_http",
     "pull_failed",
     "refused",
+    "sample",
     "socket_forbidden",
     "timed_out",
     "tls_failed",

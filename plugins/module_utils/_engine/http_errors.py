@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import http.client
-import re
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     EngineError,
     cut_off,
     not_an_engine,
+    one_line,
+    sample,
     wants_tls,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
@@ -46,15 +47,4 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
         seen.extend(one for one in inner if isinstance(one, BaseException) and one not in seen)
 
 
-def one_line(text: str) -> str:
-    """Return the first words of a text on one line, without HTML tags."""
-    return " ".join(re.sub(r"<[^>]*>", " ", text[:2000]).split())[:200]
-
-
-def sample(text: str) -> str:
-    """Return how an answer begins, to be put behind a sentence; empty when there is nothing."""
-    words = one_line(text)
-    return f", beginning with {words[:80]!r}" if words else ""
-
-
-__all__ = ("explain_http", "one_line", "sample")
+__all__ = ("explain_http",)

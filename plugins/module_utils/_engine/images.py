@@ -17,16 +17,11 @@ from dataclasses import dataclass
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
     Engine,
     engine_message,
-    get_or_none,
-    path_of,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    AnswerError,
-    hub_not_reached,
     pull_failed,
     unpullable_image,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.filters import as_filters
 
 HUB = "https://index.docker.io/v1/"
 
@@ -68,42 +63,6 @@ def parse_image_name(name: str) -> ImageName:
     if not colon or "/" in tag:
         head, tag = repository, "latest"
     return ImageName(head, digest if at else tag)
-
-
-def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
-    """Return what the engine says of an image by name, digest or ID, None when it has none. Raises EngineError."""
-    return get_or_none(engine, f"/images/{path_of(name)}/json")
-
-
-def image_info(
-    engine: Engine, *, names: t.Sequence[str] | None, everything: bool, filters: t.Mapping[str, t.Any] | None
-) -> dict[str, t.Any]:
-    """Return C(images): all that match the filters, or those with the names; and C(missing), the names without image.
-
-    :param everything: list intermediate images as well. Raises EngineError.
-    """
-    if names is None:
-        images = engine.get_json("/images/json", {"all": everything, "filters": as_filters(filters)})
-        return {"images": images, "missing": []}
-    found = {name: find_image(engine, name) for name in names}
-    return {
-        "images": [image for image in found.values() if image is not None],
-        "missing": [name for name, image in found.items() if image is None],
-    }
-
-
-def image_search(
-    engine: Engine, *, term: str, limit: int | None, filters: t.Mapping[str, t.Any] | None
-) -> list[dict[str, t.Any]]:
-    """Return what Docker Hub finds; it is the engine that asks it. Raises EngineError."""
-    query = {"term": term, "limit": limit, "filters": as_filters(filters)}
-    try:
-        found: list[dict[str, t.Any]] = engine.get_json("/images/search", query)
-    except AnswerError as exc:
-        if exc.status >= 500:
-            raise hub_not_reached(engine.connection.address, term, exc.message, exc.status) from exc
-        raise
-    return found
 
 
 def pull_image(engine: Engine, name: str, credentials: Credentials | None) -> None:
@@ -155,9 +114,6 @@ def registry_auth(registry: str, credentials: Credentials) -> str:
 __all__ = (
     "Credentials",
     "ImageName",
-    "find_image",
-    "image_info",
-    "image_search",
     "json_values",
     "parse_image_name",
     "pull_image",

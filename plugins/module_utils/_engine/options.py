@@ -17,7 +17,6 @@ import json
 import os
 import re
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
@@ -47,8 +46,7 @@ ENGINE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class TlsOptions:
+class TlsOptions(t.NamedTuple):
     """What TLS is spoken with: paths of PEM files, and the name that the engine's certificate must carry.
 
     Without ``ca_path`` the system's authorities are trusted; with ``verify`` false, anything.
@@ -61,8 +59,7 @@ class TlsOptions:
     hostname: str
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(t.NamedTuple):
     """One way to one engine. Either ``socket_path`` is set, or ``host`` and ``port`` are; ``timeout`` is in seconds."""
 
     address: str
@@ -74,8 +71,7 @@ class Connection:
     timeout: float
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(t.NamedTuple):
     """What the docker client looks at besides its arguments: the environment, and its configuration directory."""
 
     environ: t.Mapping[str, str]
@@ -93,8 +89,7 @@ class Surroundings:
         return cls(environ={}, config_dir=None)
 
 
-@dataclass(frozen=True)
-class _Files:
+class _Files(t.NamedTuple):
     """PEM files for TLS, each None where there is none."""
 
     ca: str | None = None
@@ -102,8 +97,7 @@ class _Files:
     key: str | None = None
 
 
-@dataclass(frozen=True)
-class _Target:
+class _Target(t.NamedTuple):
     """The engine's address, and where it was found. ``files`` and ``verify`` are set by a docker context alone."""
 
     source: str

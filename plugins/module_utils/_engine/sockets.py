@@ -29,10 +29,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     timed_out,
     unknown_host,
     unreachable,
-    wants_client_certificate,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import explain_alert
 
 CONNECTING = "connecting"
 
@@ -102,6 +100,8 @@ class Watch:
         tls = self.connection.tls
         if tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return cut_off(self.connection.address, self.phase, "without a word of TLS", reached=self.reached)
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import explain_alert
+
         return explain_alert(exc, self.connection.address, tls)
 
 
@@ -126,34 +126,17 @@ class PlainSocket(socket.socket):
             super().sendall(*args)
 
 
-class TlsSocket(ssl.SSLSocket):
-    """A socket with TLS under a watch."""
+def dial(watch: Watch) -> socket.socket:
+    """Return a socket connected to the watch's engine, with TLS where its connection says so. Raises EngineError."""
+    phase, tls = watch.phase, watch.connection.tls
+    if tls is None:
+        sock: socket.socket = connect(watch)
+    else:
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import dial_tls
 
-    watch: Watch
-    fresh = True
-
-    def recv_into(self, *args: t.Any) -> int:
-        """Read into a buffer, as SSLSocket.recv_into. Raises EngineError.
-
-        With TLS 1.3 a client learns by its first read that its certificate is refused or missing (RFC 8446, 4.4.2.4).
-        A reset instead of an alert at that point means the same: the engine closes before it has read the request.
-        """
-        tls = self.watch.connection.tls
-        with self.watch.over(self):
-            try:
-                count = super().recv_into(*args)
-            except ConnectionResetError as exc:
-                if self.fresh and tls is not None and tls.client_cert is None:
-                    raise wants_client_certificate(self.watch.connection.address) from exc
-                raise
-        self.fresh = False
-        self.watch.progressed()
-        return count
-
-    def sendall(self, *args: t.Any) -> None:
-        """Send everything, as SSLSocket.sendall. Raises EngineError. A broken pipe is left to the next read."""
-        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            super().sendall(*args)
+        sock = dial_tls(watch, tls)
+    watch.phase = phase
+    return sock
 
 
 def connect(watch: Watch) -> PlainSocket:
@@ -217,4 +200,4 @@ def _connect(watch: Watch, sock: PlainSocket, address: t.Any) -> None:
         raise
 
 
-__all__ = ("CONNECTING", "PlainSocket", "TlsSocket", "Watch", "connect")
+__all__ = ("CONNECTING", "PlainSocket", "Watch", "connect", "dial")

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""TLS: the context that is spoken with, and what it means when the two sides do not agree.
+"""TLS: with what it is spoken, and the socket that speaks it. Only loaded when it is spoken.
 
 The context trusts the given authority and nothing else, whatever the environment says. It demands no more of
 certificates than Go does, in all versions of Python: C(ssl.create_default_context) of Python 3.13 and later would also
@@ -14,56 +14,116 @@ for in subjectAltName alone (RFC 9525), and an intermediate authority in the fil
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import ssl
 import time
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+    EngineError,
     OptionError,
-    TlsError,
     bad_tls_file,
-    certificate_refused,
-    client_certificate_refused,
-    plain_http,
-    tls_failed,
     wants_client_certificate,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, connect
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
 
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN and X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h); ssl names the first from 3.10 on only.
 PARTIAL_CHAIN = 0x80000
 NO_CHECK_TIME = 0x200000
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """What a certificate says. The times are seconds since the epoch, the names as in subjectAltName."""
+class TlsSocket(ssl.SSLSocket):
+    """A socket with TLS under a watch."""
 
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    not_before: float
-    not_after: float
+    watch: Watch
+    fresh = True
 
-    @classmethod
-    def from_ssl(cls, content: t.Mapping[str, t.Any]) -> Certificate:
-        """Return the summary of a certificate as C(SSLSocket.getpeercert) decodes it."""
-        return cls(
-            subject=_plain_name(content.get("subject", ())),
-            issuer=_plain_name(content.get("issuer", ())),
-            names=tuple(value for kind, value in content.get("subjectAltName", ())),
-            not_before=ssl.cert_time_to_seconds(content["notBefore"]),
-            not_after=ssl.cert_time_to_seconds(content["notAfter"]),
+    def recv_into(self, *args: t.Any) -> int:
+        """Read into a buffer, as SSLSocket.recv_into. Raises EngineError.
+
+        With TLS 1.3 a client learns by its first read that its certificate is refused or missing (RFC 8446, 4.4.2.4).
+        A reset instead of an alert at that point means the same: the engine closes before it has read the request.
+        """
+        tls = self.watch.connection.tls
+        with self.watch.over(self):
+            try:
+                count = super().recv_into(*args)
+            except ConnectionResetError as exc:
+                if self.fresh and tls is not None and tls.client_cert is None:
+                    raise wants_client_certificate(self.watch.connection.address) from exc
+                raise
+        self.fresh = False
+        self.watch.progressed()
+        return count
+
+    def sendall(self, *args: t.Any) -> None:
+        """Send everything, as SSLSocket.sendall. Raises EngineError. A broken pipe is left to the next read."""
+        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            super().sendall(*args)
+
+
+def dial_tls(watch: Watch, tls: TlsOptions) -> TlsSocket:
+    """Return a socket with TLS. Raises EngineError, which says what is wrong with the engine's certificate."""
+    context = make_context(tls)
+    try:
+        return _secure(watch, context, tls.hostname)
+    except ssl.SSLCertVerificationError as exc:
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import (
+            Certificate,
+            explain_verification,
         )
 
+        authorities = [Certificate.from_ssl(ca) for ca in context.get_ca_certs()] if tls.ca_path else []
+        served = _served_certificate(watch, tls)
+        raise explain_verification(exc, watch.connection.address, tls, served, authorities, time.time()) from exc
 
-def _plain_name(name: t.Iterable[t.Iterable[tuple[str, str]]]) -> str:
-    """Return a distinguished name as people read it: its common name, else all its parts."""
-    parts = [pair for group in name for pair in group]
-    common = [value for key, value in parts if key == "commonName"]
-    return common[-1] if common else ", ".join(value for key, value in parts) or "(no name)"
+
+def _secure(watch: Watch, context: ssl.SSLContext, hostname: str) -> TlsSocket:
+    """Return a new connection after the handshake. Raises EngineError, and SSLCertVerificationError."""
+    context.sslsocket_class = TlsSocket
+    plain = connect(watch)
+    # wrap_socket takes the socket over: its own object is empty afterwards, and only the new one is to be closed.
+    secured = t.cast(TlsSocket, context.wrap_socket(plain, server_hostname=hostname, do_handshake_on_connect=False))
+    secured.watch = watch
+    watch.phase = "agreeing on TLS"
+    try:
+        with watch.over(secured):
+            secured.do_handshake()
+    except (EngineError, ssl.SSLCertVerificationError):
+        secured.close()
+        raise
+    return secured
+
+
+def _served_certificate(watch: Watch, tls: TlsOptions) -> Certificate | None:
+    """Return what the certificate says that was not accepted, None when it cannot be found out.
+
+    The ssl module decodes only certificates that it has verified. So the certificate is fetched unverified, and then
+    verified against itself, without a look at the clock. Nothing is sent over either connection.
+    """
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if tls.client_cert and tls.client_key:
+        context.load_cert_chain(tls.client_cert, tls.client_key)
+    try:
+        with _secure(watch, context, tls.hostname) as sock:
+            encoded = sock.getpeercert(binary_form=True)
+        context.load_verify_locations(cadata=encoded)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN | NO_CHECK_TIME)
+        with _secure(watch, context, tls.hostname) as sock:
+            content = sock.getpeercert()
+    except (EngineError, OSError, ValueError):
+        return None
+    return Certificate.from_ssl(content) if content else None
 
 
 def make_context(tls: TlsOptions) -> ssl.SSLContext:
@@ -92,7 +152,7 @@ def _load_authority(context: ssl.SSLContext, path: str | None) -> None:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError as exc:
         raise _bad_file(
-            path, f"it holds no readable certificate ({_words(exc)})", "Put the authority's there."
+            path, f"it holds no readable certificate ({openssl_words(exc)})", "Put the authority's there."
         ) from exc
 
 
@@ -106,7 +166,7 @@ def _load_client(context: ssl.SSLContext, certificate: str, key: str) -> None:
     except ssl.SSLError as exc:
         if "MISMATCH" in (exc.reason or ""):
             raise _bad_file(key, f"the key does not belong to {certificate}", "Use the pair that belongs.") from exc
-        cause = f"it cannot be read as a client's key with the certificate {certificate} ({_words(exc)})"
+        cause = f"it cannot be read as a client's key with the certificate {certificate} ({openssl_words(exc)})"
         raise _bad_file(key, cause, "Use a PEM certificate and its PEM key.") from exc
 
 
@@ -127,143 +187,9 @@ def _bad_file(path: str, cause: str, remedy: str) -> OptionError:
     return bad_tls_file(path, cause, remedy, platform.node())
 
 
-def _words(exc: ssl.SSLError) -> str:
+def openssl_words(exc: ssl.SSLError) -> str:
     """Return OpenSSL's reason in lower case words."""
     return (exc.reason or exc.strerror or str(exc)).replace("_", " ").lower()
 
 
-# --- the engine's certificate ------------------------------------------------------------------------------------
-
-
-def explain_verification(
-    exc: ssl.SSLCertVerificationError,
-    address: str,
-    tls: TlsOptions,
-    served: Certificate | None,
-    authorities: t.Sequence[Certificate],
-    now: float,
-) -> TlsError:
-    """Return in plain words why the engine's certificate was not accepted.
-
-    ``served`` is that certificate as far as it could be read, ``authorities`` are those trusted, ``now`` is in seconds
-    since the epoch. The codes are OpenSSL's X509_V_ERR_* (x509_vfy.h).
-    """
-    who = f"the engine's certificate ({served.subject})" if served else "the engine's certificate"
-    code = exc.verify_code
-    if code in (9, 10):
-        return _explain_date(address, tls, who, served, authorities, now)
-    if code in (62, 64):
-        return _explain_name(address, tls, who, served)
-    if code in (7, 18, 19, 20, 21):
-        return _explain_issuer(address, tls, who, served, authorities)
-    if code == 26:
-        return certificate_refused(
-            address,
-            f"{who} is not made for servers: its extendedKeyUsage lacks serverAuth",
-            "Issue a server certificate for the engine.",
-        )
-    return certificate_refused(
-        address,
-        f"{who} is not valid: {exc.verify_message}",
-        "Look at it with: openssl s_client -showcerts -connect HOST:PORT.",
-    )
-
-
-def _explain_date(
-    address: str,
-    tls: TlsOptions,
-    who: str,
-    served: Certificate | None,
-    authorities: t.Sequence[Certificate],
-    now: float,
-) -> TlsError:
-    """Return which certificate of the chain is out of date, and since when."""
-    candidates = [(who, served)] if served else []
-    candidates += [(f"the authority's certificate ({ca.subject}) in {tls.ca_path}", ca) for ca in authorities]
-    for name, certificate in candidates:
-        if now > certificate.not_after:
-            return certificate_refused(address, f"{name} expired on {_date(certificate.not_after)}", "Renew it.")
-        if now < certificate.not_before:
-            return certificate_refused(
-                address,
-                f"{name} is not valid before {_date(certificate.not_before)}",
-                "Set the clocks of both machines (it is now " + _date(now) + " here).",
-            )
-    return certificate_refused(address, f"{who}, or its authority's, is out of date", "Renew it; check the clocks.")
-
-
-def _explain_name(address: str, tls: TlsOptions, who: str, served: Certificate | None) -> TlsError:
-    """Return for which names the certificate is, and for which it was needed."""
-    carried = "other names" if served is None else ", ".join(served.names) or "no name at all (no subjectAltName)"
-    return certificate_refused(
-        address,
-        f"{who} does not carry the name {tls.hostname}; it carries {carried}",
-        "Use one of its names in docker_host, or set tls_hostname to one, or issue a certificate with this name.",
-    )
-
-
-def _explain_issuer(
-    address: str, tls: TlsOptions, who: str, served: Certificate | None, authorities: t.Sequence[Certificate]
-) -> TlsError:
-    """Return who signed the certificate, and who was trusted to."""
-    trusted = ", ".join(ca.subject for ca in authorities) or "none"
-    where = f"the authority in {tls.ca_path} ({trusted})" if tls.ca_path else "one of the system's authorities"
-    if served is None:
-        signed = "was not signed by"
-    elif served.issuer == served.subject:
-        signed = "is self-signed and not signed by"
-    elif served.issuer in [ca.subject for ca in authorities]:
-        signed = f"was signed by another authority with the same name ({served.issuer}), not by"
-    else:
-        signed = f"was signed by {served.issuer}, not by"
-    return certificate_refused(
-        address, f"{who} {signed} {where}", "Set ca_path (or cert_path) to the authority that signed it."
-    )
-
-
-def _date(seconds: float) -> str:
-    """Return a time as people and logs write it, in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-# --- the client's certificate ------------------------------------------------------------------------------------
-
-# What the engine's alert (RFC 8446, 6.2) means for the certificate that it was shown. Go sends bad_certificate or
-# unknown_ca for an authority that it does not know, depending on its version.
-_ALERTS = (
-    ("ALERT_CERTIFICATE_EXPIRED", "it has expired"),
-    ("ALERT_UNKNOWN_CA", "the engine does not know the authority that signed it"),
-    ("ALERT_BAD_CERTIFICATE", "another authority signed it, or it is not made for clients (clientAuth)"),
-    ("ALERT_UNSUPPORTED_CERTIFICATE", "it is not made for clients (clientAuth)"),
-    ("ALERT_CERTIFICATE_UNKNOWN", "the engine did not say why"),
-    ("ALERT_CERTIFICATE_REQUIRED", "the engine did not get it"),
-    ("ALERT_ACCESS_DENIED", "the engine denies access"),
-)
-
-# What OpenSSL makes of bytes that are no TLS, in its various versions.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-
-
-def explain_alert(exc: ssl.SSLError, address: str, tls: TlsOptions) -> TlsError:
-    """Return in plain words what an error of TLS means that is not about the engine's own certificate."""
-    reason = exc.reason or ""
-    if "ALERT_HANDSHAKE_FAILURE" in reason and tls.client_cert is None:
-        return wants_client_certificate(address)  # how servers with OpenSSL say it up to TLS 1.2
-    for alert, meaning in _ALERTS:
-        if alert in reason:
-            if tls.client_cert is None:
-                return wants_client_certificate(address)
-            return client_certificate_refused(address, tls.client_cert, meaning)
-    if any(word in reason for word in _NO_TLS):
-        return plain_http(address)
-    return tls_failed(address, _words(exc))
-
-
-__all__ = (
-    "NO_CHECK_TIME",
-    "PARTIAL_CHAIN",
-    "Certificate",
-    "explain_alert",
-    "explain_verification",
-    "make_context",
-)
+__all__ = ("TlsSocket", "dial_tls", "openssl_words")
