@@ -87,7 +87,7 @@ def process(name: str, command: str) -> int:
 
 def test_a_host_boots_fast_and_runs_well() -> None:
     lab("up", "fast=bookworm/docker-io")
-    took = []
+    took: list[float] = []
     while len(took) < 3:
         started = time.monotonic()
         said = lab("reset", "fast").stdout
