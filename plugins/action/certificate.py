@@ -67,7 +67,9 @@ class ActionModule(ActionBase):
             return _predict(first, wanted, bundle, now + timedelta(days=options["days"]))
 
         authority = _authority.open_authority(path, options["ca_passphrase"], now)
-        key = signing_request.public_key(str(request), wanted.key_type, self._play_context.remote_addr)
+        key = signing_request.public_key(
+            str(request), wanted.key_type, str((task_vars or {}).get("inventory_hostname"))
+        )
         certificate = _authority.issue(authority, key, wanted, options["days"], now)
         end = certificates.not_after(certificate)
         if end < (now + timedelta(days=options["days"])).replace(microsecond=0):

@@ -37,9 +37,12 @@ class CallbackModule(CallbackBase):
 
     def _record(self, status: str, result: Any) -> None:
         """Write what a task did on a host."""
-        task = result.task
-        line = {"host": result.host.get_name(), "task": task.get_name(), "action": task.action, "status": status}
-        self._write(line | {"changed": bool(result.result.get("changed")), "result": result.result})
+        # Before ansible-core 2.19 the same attributes had an underscore before their names.
+        task, host, what = (
+            getattr(result, name if hasattr(result, name) else f"_{name}") for name in ("task", "host", "result")
+        )
+        line = {"host": host.get_name(), "task": task.get_name(), "action": task.action, "status": status}
+        self._write(line | {"changed": bool(what.get("changed")), "result": what})
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Write a task that went well."""

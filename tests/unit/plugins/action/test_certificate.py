@@ -33,9 +33,9 @@ def result(played: Run, host: str = "web1") -> dict[str, Any]:
 
 def no_secret_in(played: Run, stage: Stage) -> None:
     """Fail if the passphrase or a private key is in the output or the results, or the passphrase reached a host."""
-    keys = [content for name, content in stage.files().items() if name.endswith("key.pem")]
-    secrets = {line.decode() for content in keys for line in content.splitlines() if b"-----" not in line}
-    for secret in (PASSPHRASE, "PRIVATE KEY-----", *secrets):
+    keys = [content.decode().splitlines()[1:-1] for name, content in stage.files().items() if name.endswith("key.pem")]
+    # The last line of a key holds the end of its public half, which may well be seen; the one before is secret.
+    for secret in (PASSPHRASE, "PRIVATE KEY-----", *(lines[-2:][0] for lines in keys)):
         assert secret not in played.output
         assert secret not in repr(played.tasks)
     for program in stage.sent:
