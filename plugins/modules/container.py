@@ -33,7 +33,7 @@ options:
     description:
       - The name of the container. The ID of one that exists will do as well.
       - Without a name, O(state=created) and O(state=started) create another container in each run, with a name that the
-        engine chooses. Use the ID in RV(container.Id) to address it afterwards.
+        engine chooses. Use the ID in C(Id) in RV(container) to address it afterwards.
     type: str
   image:
     description:

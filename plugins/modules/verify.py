@@ -11,8 +11,8 @@ short_description: Prove that a Docker Engine is open to its clients and closed 
 description:
   - Tries an engine's Remote API as those do who may use it, and as those who may not.
   - What is checked with TLS is that the engine's certificate is signed by the authority, in date, and carries the name
-    that is used (C(server_certificate)); that the engine answers the client's certificate (C(info)); that it warns of no
-    address open to everybody (C(engine_warnings)); that a client without a certificate is refused
+    that is used (C(server_certificate)); that the engine answers the client's certificate (C(info)); that it warns of
+    no address open to everybody (C(engine_warnings)); that a client without a certificate is refused
     (C(anonymous_refused)), and one with a certificate of another authority (C(foreign_certificate_refused)), and plain
     HTTP (C(plain_http_refused)); and that the port 2375 is closed (C(insecure_port_closed)).
   - Without TLS only C(info) and C(engine_warnings) are checked.
