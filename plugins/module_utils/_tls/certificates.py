@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-import binascii
+import base64
 import re
 import typing as t
 from datetime import datetime, timezone
@@ -37,9 +37,15 @@ class UnreadableError(Exception):
 def _decode(lines: t.Sequence[str], where: tuple[str, str]) -> x509.Certificate:
     """Return the certificate between a BEGIN and an END line. ``where`` is the file and the line, for the TlsError."""
     try:
-        return x509.load_der_x509_certificate(binascii.a2b_base64("".join(lines)))
-    except ValueError as problem:
+        certificate = x509.load_der_x509_certificate(
+            base64.b64decode("".join(line.strip() for line in lines), validate=True)
+        )
+        # The library reads these parts, in some of its versions more of them, only when they are asked for.
+        for part in (subject, issuer, common_name, serial, not_before, not_after):
+            part(certificate)
+    except (TypeError, ValueError, x509.InvalidVersion) as problem:
         raise errors.bad_bundle(*where, "a certificate begins here that cannot be read") from problem
+    return certificate
 
 
 def load_bundle(content: bytes, subject: str) -> tuple[x509.Certificate, ...]:

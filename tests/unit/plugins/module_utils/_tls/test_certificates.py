@@ -41,6 +41,7 @@ def test_a_bundle_keeps_its_order_and_may_have_text_between_its_parts(
         (lambda pem: pem + pem.replace("CERTIFICATE", "EC PRIVATE KEY"), 1, "a EC PRIVATE KEY is no CERTIFICATE"),
         (lambda pem: pem + pem.replace("M", "*", 1), 1, "cannot be read"),
         (lambda pem: pem + pem[:100] + pem[101:], 1, "cannot be read"),
+        (lambda pem: pem + pem[:100] + "*" + pem[100:], 1, "cannot be read"),
     ],
 )
 def test_a_broken_part_is_an_error_with_its_line(

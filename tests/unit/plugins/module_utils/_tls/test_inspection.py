@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
     openssl,
 )
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 DAYS = timedelta(days=1)
 
@@ -176,3 +180,31 @@ def test_a_clock_outside_the_authoritys_dates_is_an_error(
 def test_a_certificate_that_is_no_authoritys_is_no_anchor(authority: _authority.Authority) -> None:
     with pytest.raises(errors.TlsError, match="no basicConstraints with CA:TRUE"):
         inspection.check_anchors([issue(authority)], "ca.pem", NOW)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=3), own=st.booleans()
+)
+def test_bytes_that_were_altered_give_a_reason_or_an_error(
+    authority: _authority.Authority, changes: list[tuple[int, int]], own: bool
+) -> None:
+    """Whatever stands in a file, nobody sees a traceback, and what was altered is never taken for good."""
+    good = issue(authority)
+    content = bytearray((authority.certificate if own else good).public_bytes(serialization.Encoding.DER))
+    for place, value in changes:
+        content[place % len(content)] = value
+    body = base64.encodebytes(bytes(content)).decode()
+    try:
+        altered = certificates.load_bundle(
+            f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n".encode(), "altered.pem"
+        )
+        inspection.check_anchors(altered if own else [authority.certificate], "altered.pem", NOW)
+    except errors.TlsError as refused:
+        assert refused.remedy
+        return
+    if own:
+        profiles.is_strict(altered[0])
+    elif altered[0] != good:
+        assert reasons(altered[0], authority)
+        assert reasons(altered[0], authority, exact=False)
