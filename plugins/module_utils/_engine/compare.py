@@ -66,6 +66,9 @@ _ORDERED = {
     ("HostConfig", "DnsSearch"),
 }
 
+# What is in here has to be there, even when nothing more is said of it.
+_NETWORKS = ("NetworkingConfig", "EndpointsConfig")
+
 # Limits that an engine drops, with a warning, when its kernel cannot keep them: the key of C(GET /info) that says so.
 _DROPPED_WITHOUT: t.Mapping[str, str] = {
     "CpuPeriod": "CpuCfsPeriod",
@@ -113,18 +116,12 @@ def differences(
         The engine adds its variables, labels, ports and volumes to those of the container.
     """
     config = {name: value for name, value in asked.items() if name != "Image"}
-    networking = config.pop("NetworkingConfig", None) or {}
+    networking = config.pop("NetworkingConfig", None)
     image_config = (image or {}).get("Config") or {}
     actual = {**(container.get("Config") or {}), "HostConfig": container.get("HostConfig") or {}}
     found = _compare_structs((), config, actual, image_config)
     networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
-    for name, endpoint in (networking.get("EndpointsConfig") or {}).items():
-        path = ("NetworkingConfig", "EndpointsConfig", name)
-        if name not in networks:
-            found.append(Difference(path, endpoint, None))
-        else:
-            found += _compare_structs(path, endpoint or {}, networks[name] or {}, {})
-    return found
+    return found + _compare(("NetworkingConfig",), networking, {"EndpointsConfig": networks}, None)
 
 
 def _compare_structs(
@@ -134,17 +131,18 @@ def _compare_structs(
     spelled = {name.lower(): name for name in actual}
     found: list[Difference] = []
     for name, value in asked.items():
-        if value is not None:
-            key = spelled.get(name.lower(), name)
-            found += _compare((*path, key), value, actual.get(key), image.get(key))
+        key = spelled.get(name.lower(), name)
+        found += _compare((*path, key), value, actual.get(key), image.get(key))
     return found
 
 
 def _compare(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> list[Difference]:
     """Return the differences of one value; ``image`` is what the image says for it."""
-    if _is_filled_in(path, asked, actual):
+    if path[:2] == _NETWORKS and len(path) == 3 and actual is None:
+        return [Difference(path, asked, actual)]
+    if asked is None or _is_filled_in(path, asked, actual):
         return []
-    if path in _USER_MAPS or path == ("Env",):
+    if _is_user_map(path, asked) and _is_user_map(path, actual or type(asked)()):
         same = _same_map(path, asked, actual, image)
     elif isinstance(asked, dict) and isinstance(actual, dict):
         return _compare_structs(path, asked, actual, {})
@@ -168,6 +166,13 @@ def _is_filled_in(path: Path, asked: t.Any, actual: t.Any) -> bool:
 def _is_empty(value: t.Any) -> bool:
     """Return whether the engine cannot tell a value from one that was not given. An entry point of [""] is none."""
     return value in (None, "", 0, False) or value in ([], {}, [""])
+
+
+def _is_user_map(path: Path, value: t.Any) -> bool:
+    """Return whether a value is a dictionary that users fill, or the list of variables."""
+    if path == ("Env",):
+        return isinstance(value, list) and all(isinstance(line, str) for line in value)
+    return path in _USER_MAPS and isinstance(value, dict)
 
 
 def _same_map(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> bool:
@@ -215,10 +220,10 @@ def _same_list(path: Path, asked: t.Any, actual: t.Any) -> bool:
         return all(_same_value((*path, ""), one, other) for one, other in zip(wanted, present))  # Python 3.9
     left = list(present)
     for one in wanted:
-        match = next((other for other in left if _same_value((*path, ""), one, other)), None)
-        if match is None:
+        index = next((place for place, other in enumerate(left) if _same_value((*path, ""), one, other)), None)
+        if index is None:
             return False
-        left.remove(match)
+        del left[index]
     return True
 
 

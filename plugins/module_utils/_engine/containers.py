@@ -65,7 +65,9 @@ class Wanted:
         body = {special.get(name.lower(), name): value for name, value in self.config.items()}
         body.pop("Image", None)
         host_config = body.get("HostConfig")
-        if host_config and any(name.lower() == "publishallports" and value for name, value in host_config.items()):
+        if isinstance(host_config, dict) and any(
+            value and name.lower() == "publishallports" for name, value in host_config.items()
+        ):
             body["HostConfig"] = {"PortBindings": {}, **host_config}
         return body
 

@@ -180,15 +180,23 @@ def serve(tmp_path: pathlib.Path) -> Iterator[Callable[..., Server]]:
                     return
             handler(sock)
 
-    def start(handler: Handler, *, context: ssl.SSLContext | None = None, unix: bool = False) -> Server:
+    def start(
+        handler: Handler,
+        *,
+        context: ssl.SSLContext | None = None,
+        unix: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> Server:
         if unix:
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(str(tmp_path / "engine.sock"))
             server = Server(f"unix://{tmp_path / 'engine.sock'}")
         else:
             listener = socket.socket()
-            listener.bind(("127.0.0.1", 0))
-            server = Server(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            server = Server(f"tcp://{host}:{listener.getsockname()[1]}")
         listener.listen()
         listeners.append(listener)
         thread = threading.Thread(target=accept, args=(server, listener, handler, context), daemon=True)
@@ -303,3 +311,9 @@ def engine_at() -> Iterator[Callable[..., Engine]]:
     """Return a function that opens an engine; all are closed with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda address, **params: stack.enter_context(Engine(connection_to(address, **params)))
+
+
+@pytest.fixture
+def worker_id(request: pytest.FixtureRequest) -> str:
+    """Return which of the parallel processes this is; pytest-xdist has the same fixture, which may not be there."""
+    return str(getattr(request.config, "workerinput", {}).get("workerid", "master"))

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Any request: answers in memory, and answers in files."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+    AnswerError,
+    EngineError,
+    OptionError,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download, send
+
+
+def request(path: str, method: str = "GET", **params: Any) -> Request:
+    return Request(**{"query": None, "body": None, "headers": None, "accept": None, **params}, method=method, path=path)
+
+
+def answering(content: bytes, kind: str = "application/octet-stream") -> Any:
+    """Return a handler that answers with these bytes."""
+
+    def handler(sock: socket.socket) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
+        sock.sendall(head.encode() + content)
+
+    return handler
+
+
+def test_json(serve: Any, fake_engine: Any, engine_at: Any) -> None:
+    played = fake_engine({"GET /info": {"Name": "a"}})
+    result = send(engine_at(serve(played).address), request("/info", query={"a": True}, headers={"X-A": "b"}))
+    assert result["json"] == {"Name": "a"}
+    assert (result["changed"], result["status"]) == (False, 200)
+    assert result["headers"]["api-version"] == "1.41"
+    assert "text" not in result
+    assert played.requests[-1][0] == "GET /v1.41/info?a=true"
+
+
+def test_text(serve: Any, fake_engine: Any, engine_at: Any) -> None:
+    result = send(engine_at(serve(fake_engine({})).address), request("/_ping"))
+    assert result["text"] == "OK"
+    assert "json" not in result
+
+
+def test_bytes_that_are_no_text(serve: Any, talking: Any, engine_at: Any) -> None:
+    server = serve(talking(answering(b"a\xff\xfe")))
+    assert send(engine_at(server.address), request("/x"))["text"] == "a\ufffd\ufffd"
+
+
+def test_progress(serve: Any, talking: Any, engine_at: Any) -> None:
+    server = serve(talking(answering(b'{"status":"a"}\r\n{"status":"b"}\r\n', "application/json")))
+    result = send(engine_at(server.address), request("/images/create", "POST"))
+    assert result["json"] == [{"status": "a"}, {"status": "b"}]
+    assert result["changed"]
+
+
+def test_error_within_the_progress(serve: Any, talking: Any, engine_at: Any) -> None:
+    content = b'{"status":"a"}\r\n{"errorDetail":{"message":"no"},"error":"no"}\r\n'
+    server = serve(talking(answering(content, "application/json")))
+    with pytest.raises(AnswerError, match="the engine told of an error while it worked: no"):
+        send(engine_at(server.address), request("/images/create", "POST"))
+
+
+def test_broken_json(serve: Any, talking: Any, engine_at: Any) -> None:
+    server = serve(talking(answering(b'{"status":', "application/json")))
+    with pytest.raises(EngineError, match="broken JSON"):
+        send(engine_at(server.address), request("/x"))
+
+
+def test_path_with_its_version(serve: Any, fake_engine: Any, engine_at: Any) -> None:
+    played = fake_engine({"GET /info": {}})
+    send(engine_at(serve(played).address), request("/v1.30/info"))
+    assert [line for line, _body in played.requests] == ["GET /v1.30/info"]
+
+
+def test_path_without_a_slash(engine_at: Any) -> None:
+    with pytest.raises(OptionError, match="^option path: info does not begin with a slash"):
+        send(engine_at("tcp://127.0.0.1:1"), request("info"))
+
+
+def test_statuses(serve: Any, fake_engine: Any, engine_at: Any) -> None:
+    engine = engine_at(serve(fake_engine({"POST /networks/create": ("409 Conflict", {"message": "exists"})})).address)
+    with pytest.raises(AnswerError, match="status 409: exists"):
+        send(engine, request("/networks/create", "POST"))
+    assert send(engine, request("/networks/create", "POST", accept=[201, 409]))["status"] == 409
+    with pytest.raises(AnswerError, match="status 200"):
+        send(engine, request("/_ping", accept=[204]))
+
+
+def test_file(serve: Any, talking: Any, engine_at: Any, tmp_path: pathlib.Path) -> None:
+    content = bytes(range(256)) * 1000
+    address, path = serve(talking(answering(content))).address, tmp_path / "export.tar"
+
+    result = download(engine_at(address), request("/x"), str(path), write=True)
+    assert path.read_bytes() == content
+    assert (result["changed"], result["dest"], result["status"]) == (True, str(path), 200)
+    assert path.stat().st_mode & 0o777 == 0o600
+    inode = path.stat().st_ino
+
+    assert not download(engine_at(address), request("/x"), str(path), write=True)["changed"]
+    assert path.stat().st_ino == inode
+    path.write_bytes(b"other")
+    assert download(engine_at(address), request("/x"), str(path), write=False)["changed"]
+    assert path.read_bytes() == b"other"
+    assert download(engine_at(address), request("/x"), str(path), write=True)["changed"]
+    assert path.read_bytes() == content
+    assert [one.name for one in tmp_path.iterdir()] == ["export.tar"]
+
+
+def test_file_stays_when_an_answer_ends_early(serve: Any, talking: Any, engine_at: Any, tmp_path: pathlib.Path) -> None:
+    def handler(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 70000)
+
+    path = tmp_path / "log"
+    path.write_bytes(b"old")
+    with pytest.raises(EngineError, match="the connection was closed while reading the answer to GET /x"):
+        download(engine_at(serve(talking(handler)).address), request("/x"), str(path), write=True)
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["log"]
+
+
+def test_no_file_for_an_error(serve: Any, fake_engine: Any, engine_at: Any, tmp_path: pathlib.Path) -> None:
+    engine = engine_at(serve(fake_engine({"GET /x": ("404 Not Found", {"message": "No such container: x"})})).address)
+    with pytest.raises(AnswerError, match="No such container: x"):
+        download(engine, request("/x"), str(tmp_path / "log"), write=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["", "no/such/file"])
+def test_file_that_cannot_be(engine_at: Any, tmp_path: pathlib.Path, path: str) -> None:
+    with pytest.raises(OptionError, match="^option dest: .* is not the path of a file in a folder that exists"):
+        download(engine_at("tcp://127.0.0.1:1"), request("/x"), str(tmp_path / path), write=True)
+
+
+def test_disk_is_full(serve: Any, talking: Any, engine_at: Any) -> None:
+    server = serve(talking(answering(b"x" * 10)))
+    with pytest.raises(OptionError, match="^/proc/x: it cannot be written"):
+        download(engine_at(server.address), request("/x"), "/proc/x", write=True)
+
+
+DOWNLOAD = """
+import resource
+import sys
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import *
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download
+params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
+connection = resolve({**params, "docker_host": sys.argv[1]}, Surroundings.none())
+with Engine(connection) as engine:
+    engine.api_version
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    download(engine, Request("GET", "/x", None, None, None, None), sys.argv[2], write=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_large_answers_take_no_more_memory(serve: Any, talking: Any, tmp_path: pathlib.Path) -> None:
+    size, piece = 100 * 2**20, b"log line\n" * 7000
+
+    def handler(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        left = size
+        while left:
+            left -= sock.send(piece[:left])
+
+    path = tmp_path / "log"
+    done = subprocess.run(
+        [sys.executable, "-c", DOWNLOAD, serve(talking(handler)).address, path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert path.stat().st_size == size
+    assert int(done.stdout) < 4096  # KiB

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The checks of verify: each passes with an engine that is locked, and fails for what it is there to find."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import checks, verification
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import (
+    VERIFY_ARGUMENTS,
+    verify,
+)
+
+DEFAULTS = {name: argument.get("default") for name, argument in VERIFY_ARGUMENTS.items()}
+OPEN = (
+    "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption.\n"
+    "         Access to the remote API is equivalent to root access on the host."
+)
+NAMES = [
+    "server_certificate",
+    "info",
+    "engine_warnings",
+    "anonymous_refused",
+    "foreign_certificate_refused",
+    "plain_http_refused",
+    "insecure_port_closed",
+]
+
+
+@pytest.fixture
+def host(worker_id: str) -> str:
+    """An address of this machine on which nothing listens, another one for each process that runs tests."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 99
+    return f"127.7.7.{number + 1}"
+
+
+def information(**more: Any) -> dict[str, Any]:
+    return {"ID": "one", "Name": "docker1", "ServerVersion": "26.1.5", "Warnings": None, **more}
+
+
+@pytest.fixture
+def engine(serve: Any, fake_engine: Any, server_context: Any, authority: Any, host: Any) -> Callable[..., str]:
+    """Return a function that starts an engine and returns its address."""
+
+    def start(info: dict[str, Any] | None = None, *, mutual: bool = True, tls: bool = True, **certificate: Any) -> str:
+        played = fake_engine({"GET /info": info or information()})
+        folder = authority.issue("docker1", **{"addresses": (host,), **certificate}) if tls else None
+        context = server_context(folder, mutual=mutual) if tls else None
+        address: str = serve(played, context=context, host=host).address
+        return address
+
+    return start
+
+
+@pytest.fixture
+def check(authority: Any, other_authority: Any) -> Callable[..., dict[str, Any]]:
+    """Return a function that verifies as the controller does, and returns the result."""
+    admin = authority.issue("admin", server=False)
+    foreign = other_authority.issue("foreign", server=False)
+
+    def run(address: str, **params: Any) -> dict[str, Any]:
+        stranger = (str(foreign / "cert.pem"), str(foreign / "key.pem"))
+        merged = {**DEFAULTS, "timeout": 5, "cert_path": str(admin), "docker_host": address, **params}
+        return verify(merged, "unused.invalid", local=False, stranger=stranger)
+
+    return run
+
+
+def failed(result: dict[str, Any]) -> list[str]:
+    return [one["name"] for one in result["checks"] if not one["ok"]]
+
+
+def test_locked_engine(engine: Any, check: Any) -> None:
+    result = check(engine())
+    assert [one["name"] for one in result["checks"]] == NAMES
+    assert failed(result) == []
+    assert "failed" not in result
+    assert result["info"]["Name"] == "docker1"
+    assert result["changed"] is False
+
+
+def test_without_negative_checks(engine: Any, check: Any) -> None:
+    assert [one["name"] for one in check(engine(), negative_checks=False)["checks"]] == NAMES[:3]
+
+
+def test_engine_that_takes_everybody(engine: Any, check: Any) -> None:
+    """TLS without client certificates: what --tls alone meant for engines up to 19.03."""
+    result = check(engine(mutual=False))
+    assert failed(result) == ["anonymous_refused", "foreign_certificate_refused"]
+    assert result["failed"]
+    assert "2 of 7 checks failed: anonymous_refused (a client without a certificate gets an answer" in result["msg"]
+    assert result["msg"].count("Start the engine with --tlsverify") == 1
+    assert "info" not in result
+
+
+def test_engine_without_tls(serve: Any, fake_engine: Any, check: Any, host: Any) -> None:
+    played = fake_engine({"GET /info": information()})
+
+    def handler(sock: socket.socket) -> None:
+        if sock.recv(1, socket.MSG_PEEK) == b"\x16":  # a TLS handshake
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        else:
+            played(sock)
+
+    result = check(serve(handler, host=host).address)
+    assert failed(result) == [
+        "server_certificate",
+        "info",
+        "anonymous_refused",
+        "foreign_certificate_refused",
+        "plain_http_refused",
+    ]
+    assert "this port speaks plain HTTP, not TLS" in result["msg"]
+
+
+def test_certificate_without_the_name(engine: Any, check: Any, host: Any) -> None:
+    result = check(engine(addresses=("192.0.2.1",)))
+    assert failed(result) == ["server_certificate", "info"]
+    assert f"does not carry the name {host}; it carries localhost, 192.0.2.1" in result["msg"]
+
+
+def test_nothing_is_verified(engine: Any, check: Any) -> None:
+    assert failed(check(engine(), validate_certs=False)) == ["server_certificate"]
+
+
+def test_client_whose_certificate_is_refused(engine: Any, check: Any, other_authority: Any, authority: Any) -> None:
+    folder = other_authority.issue("admin", server=False)
+    result = check(engine(), cert_path=str(folder), ca_path=str(authority.path))
+    assert failed(result) == ["info"]
+
+
+def test_engine_that_warns(engine: Any, check: Any) -> None:
+    result = check(engine(information(Warnings=["WARNING: No swap limit support", OPEN])))
+    assert failed(result) == ["engine_warnings"]
+    assert "the engine warns that everybody can use http://0.0.0.0:2375" in result["msg"]
+
+
+def test_no_engine_at_all(check: Any, host: Any) -> None:
+    result = check(f"tcp://{host}:2376")
+    assert set(failed(result)) == set(NAMES) - {"engine_warnings", "insecure_port_closed"}
+    assert "the connection was refused, so nothing listens there" in result["msg"]
+    assert "could not be tried" in result["msg"]
+
+
+def test_something_else_answers(
+    serve: Any,
+    fake_engine: Any,
+    server_context: Any,
+    authority: Any,
+    check: Any,
+    host: Any,
+) -> None:
+    context = server_context(authority.issue("web", addresses=(host,)), mutual=True)
+    server = serve(fake_engine({"GET /info": {"hello": "world"}}), context=context, host=host)
+    result = check(server.address)
+    assert failed(result) == ["info"]
+    assert "is not an engine's answer" in result["msg"]
+
+
+@pytest.mark.parametrize("kind", ["engine", "silent", "other"])
+def test_insecure_port_is_open(
+    engine: Any,
+    check: Any,
+    serve: Any,
+    fake_engine: Any,
+    host: Any,
+    kind: str,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr(checks, "CLOSED_PORT_WAIT", 0.5)
+    handlers: dict[str, Callable[[socket.socket], object]] = {
+        "engine": fake_engine({}),
+        "silent": lambda sock: sock.recv(1000) and sock.recv(1),
+        "other": lambda sock: sock.recv(1000) and sock.send(b"hello\r\n"),
+    }
+    serve(handlers[kind], host=host, port=2375)
+    result = check(engine())
+    assert failed(result) == ["insecure_port_closed"]
+    expected = "port 2375 answers without TLS (status 200)" if kind == "engine" else "port 2375 is open ("
+    assert expected in result["msg"]
+
+
+def test_server_that_refuses_by_status(serve: Any, server_context: Any, authority: Any, check: Any, host: Any) -> None:
+    """A proxy before the engine lets everybody connect, and then asks for a certificate with status 400 or 403."""
+    context = server_context(authority.issue("proxy", addresses=(host,)))
+
+    def handler(sock: socket.socket) -> None:
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    result = check(serve(handler, context=context, host=host).address)
+    assert not {"anonymous_refused", "foreign_certificate_refused"} & set(failed(result))
+
+
+@pytest.fixture
+def local(serve: Any, fake_engine: Any, monkeypatch: Any) -> Callable[..., None]:
+    """Return a function that starts the engine of the local socket."""
+
+    def start(info: dict[str, Any] | None = None) -> None:
+        server = serve(fake_engine({"GET /info": info or information()}), unix=True)
+        monkeypatch.setattr(verification, "DEFAULT_ADDRESS", server.address)
+
+    return start
+
+
+def check_on_host(host: str, **params: Any) -> dict[str, Any]:
+    return verify({**DEFAULTS, "timeout": 5, **params}, host, local=True)
+
+
+def test_host_checks_itself_without_a_client_certificate(engine: Any, local: Any, authority: Any, host: Any) -> None:
+    local()
+    port = int(engine().rsplit(":", 1)[1])
+    result = check_on_host(host, ca_path=str(authority.path), port=port)
+    assert [one["name"] for one in result["checks"]] == [
+        "local_socket",
+        "server_certificate",
+        "engine_warnings",
+        "anonymous_refused",
+        "plain_http_refused",
+        "insecure_port_closed",
+    ]
+    assert failed(result) == []
+
+
+def test_host_checks_itself_with_a_client_certificate(engine: Any, local: Any, authority: Any, host: Any) -> None:
+    local(information(ID="another"))
+    admin = authority.issue("admin", server=False)
+    result = check_on_host(host, cert_path=str(admin), docker_host=engine())
+    assert failed(result) == ["same_engine"]
+
+
+def test_plain_variant(engine: Any, local: Any, host: Any) -> None:
+    address = engine(information(), tls=False)
+    port = address.rsplit(":", 1)[1]
+    local(information(Warnings=[f"WARNING: API is accessible on http://127.0.0.1:{port} without encryption."]))
+    result = check_on_host(host, docker_host=address, tls=False)
+    assert [one["name"] for one in result["checks"]] == ["local_socket", "info", "same_engine", "engine_warnings"]
+    assert failed(result) == []
+
+
+@pytest.mark.parametrize("warned", ["0.0.0.0:{port}", "127.0.0.1:4243", "[::]:{port}"])
+def test_plain_variant_that_is_open_to_others(engine: Any, local: Any, host: Any, warned: str) -> None:
+    address = engine(tls=False)
+    where = warned.format(port=address.rsplit(":", 1)[1])
+    local(information(Warnings=[f"WARNING: API is accessible on http://{where} without encryption."]))
+    result = check_on_host(host, docker_host=address, tls=False)
+    assert failed(result) == ["engine_warnings"]
+    assert f"everybody can use http://{where}" in result["msg"]
+
+
+def test_socket_does_not_answer(engine: Any, authority: Any, host: Any, monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setattr(verification, "DEFAULT_ADDRESS", f"unix://{tmp_path}/no.sock")
+    result = check_on_host(host, ca_path=str(authority.path), docker_host=engine())
+    assert failed(result) == ["local_socket"]
+
+
+def test_options_that_cannot_be_used(check: Any) -> None:
+    assert check("unix:///var/run/docker.sock")["msg"].startswith(
+        "option docker_host: unix:///var/run/docker.sock is a"
+    )
+    assert check("tcp://h:1", cert_path="/no/such")["msg"].startswith("option cert_path: /no/such is not a directory")
+
+
+@pytest.mark.parametrize(
+    ("host", "params", "address"),
+    [
+        ("docker1", {}, "tcp://docker1:2376"),
+        ("docker1", {"tls": False}, "tcp://docker1:2375"),
+        ("docker1", {"port": 4243}, "tcp://docker1:4243"),
+        ("2001:db8::1", {}, "tcp://[2001:db8::1]:2376"),
+        ("docker1", {"docker_host": "tcp://other:1", "port": 2}, "tcp://other:1"),
+    ],
+)
+def test_address_that_is_checked(host: str, params: dict[str, Any], address: str) -> None:
+    assert verification._connection({**DEFAULTS, **params}, host).address == address
+
+
+def test_environment_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://variable:1")
+    assert verification._connection(DEFAULTS, "docker1").address == "tcp://docker1:2376"
