@@ -23,9 +23,10 @@ demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and 
 # pytest over the lab comes last: its closing line is the run's.
 test: prepare ## run every check and test
 	@$(MAKE) lint
-	@$(MAKE) oldest
 	@$(MAKE) molecule
-	@$(with) test pytest tests/unit tests/integration
+	@$(MAKE) oldest
+	@$(MAKE) unit
+	@$(MAKE) integration
 
 lint: prepare ## run every linter, and ansible-test sanity
 	@tests/tools/lint
