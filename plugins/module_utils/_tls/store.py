@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import grp
 import os
 import pwd
@@ -20,7 +21,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     files_error,
     read_file,
     read_state,
-    remove_file,
     sync_directory,
     write_atomically,
 )
@@ -174,7 +174,7 @@ def write_waiting(places: Places, key: keys.PrivateKey, who: Access, directory_m
     for path in (places.key, places.certificate, places.authority):
         _make_directory(os.path.dirname(path), who, directory_mode)
     # Whatever is there (a link, say) was not put there by us, or is of no use.
-    remove_file(places.key + _NEW)
+    remove([places.key + _NEW])
     write_atomically(places.key + _NEW, keys.to_pem(key), mode=0o600)
 
 
@@ -187,7 +187,7 @@ def _stage(file: Replacement, who: Access) -> None:
     if content is None:
         content = read_file(file.path + _NEW) or b""
     else:
-        remove_file(file.path + _NEW)
+        remove([file.path + _NEW])
     write_atomically(file.path + _NEW, content, mode=file.mode, uid=uid, gid=gid)
 
 
@@ -243,14 +243,24 @@ def replace_together(files: t.Sequence[Replacement], who: Access, directory_mode
 
 def leftovers(places: Places, *, keep_waiting: bool) -> list[str]:
     """Return the paths that a run which was killed left beside the files; the waiting key only if it is not kept."""
-    found = [path + suffix for path in (places.key, places.certificate, places.authority) for suffix in (_NEW, _OLD)]
-    return [path for path in found if os.path.lexists(path) and not (keep_waiting and path == places.key + _NEW)]
+    found: list[str] = []
+    for path in (places.key, places.certificate, places.authority):
+        directory, name = os.path.split(path)
+        # What write_atomically() had not finished.
+        found += glob.glob(f"{glob.escape(os.path.join(directory, f'.{name}{_NEW}.'))}????????.tmp")
+        found += [path + suffix for suffix in (_NEW, _OLD) if os.path.lexists(path + suffix)]
+    return [path for path in found if not (keep_waiting and path == places.key + _NEW)]
 
 
 def remove(paths: t.Iterable[str]) -> None:
-    """Remove these files. Raises FilesError."""
+    """Remove these files, and of a symbolic link the link itself. Raises FilesError."""
     for path in paths:
-        remove_file(path)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                sync_directory(os.path.dirname(path))
+        except OSError as problem:
+            raise files_error(path, "removed", problem) from problem
 
 
 def drifted(files: t.Iterable[tuple[str, int]], who: Access) -> list[tuple[str, int]]:

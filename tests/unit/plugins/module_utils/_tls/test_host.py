@@ -385,6 +385,20 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     assert not machine.run().changed
 
 
+def test_what_a_killed_run_had_not_finished_is_removed(machine: Machine) -> None:
+    machine.issue()
+    unfinished = machine.directory / ".server-key.pem.new.ab12cd34.tmp"
+    foreign = machine.directory / ".server-key.pem.kept"
+    for file in (unfinished, foreign):
+        file.write_text("x", encoding="utf-8")
+    assert machine.run(check_mode=True).changed
+    assert unfinished.exists()
+    assert machine.run().changed
+    assert not unfinished.exists()
+    assert foreign.exists()
+    assert not machine.run().changed
+
+
 def test_a_waiting_key_that_others_could_read_is_not_used(machine: Machine) -> None:
     machine.run()
     waiting = machine.directory / "server-key.pem.new"
