@@ -28,6 +28,7 @@ def hosts(lab: Lab) -> dict[str, Host]:
             "steps": ("bookworm", "docker-ce"),
             "edit": ("trixie", "docker-ce"),
             "built": ("bookworm", "docker-io"),
+            "adopted": ("forky", "docker-io"),
         }
     )
 
@@ -85,6 +86,32 @@ def test_included_with_facts_not_injected_and_two_clients(hosts: dict[str, Host]
     for name in (f"DNS:{host.name}", "DNS:docker.example.com", "IP Address:192.0.2.7", f"IP Address:{host.address}"):
         assert name in names
     again = ansible.playbook(playbook, [host], variables=variables)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_an_authority_made_by_hand(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["adopted"]
+    pki = ansible.directory / "docker_remote_api_pki"
+    pki.mkdir(mode=0o700)
+    word = ("-passout", "pass:by hand")
+    run("openssl", "genrsa", "-des3", "-traditional", *word, "-out", pki / "ca-key.pem", "2048")
+    subject = ("-subj", "/CN=Made by hand", "-days", "365", "-config", ansible.directory / "openssl.cnf")
+    (ansible.directory / "openssl.cnf").write_text(
+        "[req]\ndistinguished_name = dn\nx509_extensions = ca\n[dn]\n[ca]\nsubjectKeyIdentifier = hash\n"
+        "authorityKeyIdentifier = keyid\nbasicConstraints = critical, CA:true\n",
+        encoding="ascii",
+    )
+    new = ("openssl", "req", "-new", "-x509", "-key", pki / "ca-key.pem", "-passin", "pass:by hand")
+    run(*new, *subject, "-out", pki / "ca.pem")
+    key, certificate = (pki / "ca-key.pem").read_bytes(), (pki / "ca.pem").read_bytes()
+    assert b"Proc-Type: 4,ENCRYPTED" in key
+    variables = {"docker_remote_api_ca_passphrase": "by hand"}
+    done = ansible.playbook(SECURE, [host], variables=variables)
+    assert done.rc == 0, done.output
+    assert ((pki / "ca-key.pem").read_bytes(), (pki / "ca.pem").read_bytes()) == (key, certificate)
+    assert info_over_tls(ansible, host) == host.name
+    assert "Made by hand" in host.sh("openssl x509 -noout -issuer -in /etc/docker/server-cert.pem")
+    again = ansible.playbook(SECURE, [host], variables=variables)
     assert (again.rc, again.changed(host)) == (0, 0), again.output
 
 
