@@ -149,6 +149,15 @@ def no_socket(path: str) -> UnreachableError:
     )
 
 
+def dead_socket(path: str) -> UnreachableError:
+    """The engine's socket is there, and nothing listens on it."""
+    return UnreachableError(
+        f"unix://{path}",
+        "the connection was refused, so no engine listens on this socket",
+        "Start Docker (systemctl start docker.socket docker), or say in docker_host where its socket is.",
+    )
+
+
 def socket_forbidden(path: str, user: str) -> UnreachableError:
     """The user (a number) may not open the engine's socket."""
     return UnreachableError(
@@ -433,6 +442,7 @@ __all__ = (
     "checks_failed",
     "client_certificate_refused",
     "cut_off",
+    "dead_socket",
     "failed_in_stream",
     "hub_not_reached",
     "missing_library",

@@ -23,6 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     EngineError,
     TimedOutError,
     cut_off,
+    dead_socket,
     no_socket,
     refused,
     socket_forbidden,
@@ -157,7 +158,7 @@ def _connect_unix(watch: Watch, path: str) -> PlainSocket:
     except PermissionError as exc:
         raise socket_forbidden(path, str(os.geteuid())) from exc
     except ConnectionRefusedError as exc:
-        raise refused(watch.connection.address) from exc
+        raise dead_socket(path) from exc
     except OSError as exc:
         raise unreachable(watch.connection.address, exc.strerror or str(exc)) from exc
     return sock
