@@ -39,7 +39,7 @@ class CallbackModule(CallbackBase):
 
     def _end(self, result: Any, ok: bool) -> None:
         """Write how long it took."""
-        host, task = result._host.get_name(), result._task
+        host, task = result.host.get_name(), result.task
         seconds = time.monotonic() - self._started.pop((host, task._uuid))
         print(json.dumps({"task": task.get_name(), "host": host, "seconds": seconds, "ok": ok}), file=self._file)
 

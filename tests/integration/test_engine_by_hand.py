@@ -27,9 +27,9 @@ MODULES = "dockerfleet.remote_api"
 TRANSPORTS = ["socket", "tcp", "tls"]
 
 
-def asked(name: str, module: str, /, **options: Any) -> dict[str, Any]:
+def asked(title: str, module: str, **options: Any) -> dict[str, Any]:
     """Return a task of a module under test. With TLS it runs on the controller, where the client's certificate is."""
-    return {"name": name, f"{MODULES}.{module}": options}
+    return {"name": title, f"{MODULES}.{module}": options}
 
 
 def judged(name: str, *words: str) -> dict[str, Any]:

@@ -53,9 +53,9 @@ CONFIG: dict[str, Any] = {
 ID = "docker inspect --format '{{ '{{.Id}}' }}' "
 
 
-def container(name: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
+def container(title: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
     """Return a task that brings a container about."""
-    return {"name": name, "dockerfleet.remote_api.container": options, "check_mode": check, "diff": True}
+    return {"name": title, "dockerfleet.remote_api.container": options, "check_mode": check, "diff": True}
 
 
 def shell(name: str, script: str) -> dict[str, Any]:

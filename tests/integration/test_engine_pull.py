@@ -82,8 +82,8 @@ def run_with_bytes(host: Host, script: str, content: bytes) -> None:
     subprocess.run([LAB, "exec", host.name, "--", "sh", "-c", script], input=content, check=True)
 
 
-def container(name: str, /, **options: Any) -> dict[str, Any]:
-    return {"name": name, "dockerfleet.remote_api.container": {"state": "created", **options}, "ignore_errors": True}
+def container(title: str, **options: Any) -> dict[str, Any]:
+    return {"name": title, "dockerfleet.remote_api.container": {"state": "created", **options}, "ignore_errors": True}
 
 
 def shell(name: str, script: str) -> dict[str, Any]:

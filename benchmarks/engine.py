@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -6,7 +5,7 @@
 
 Both are asked in turn in one Ansible run over one connection to a host of the lab. What is compared is the time of a
 task above that of ansible.builtin.ping, as the controller sees it, and the processor time and the peak memory of the
-module on the host. Usage: benchmarks/engine [SUITE [ROUNDS]]
+module on the host. Usage: python3 benchmarks/engine.py [SUITE [ROUNDS]]
 """
 
 from __future__ import annotations
@@ -137,7 +136,8 @@ def main() -> None:
         for name, runs in zip(names, measured, strict=True)
     }
     memory = {name: max(one[1] for one in runs) / 1024 for name, runs in zip(names, measured, strict=True)}
-    print(f"Engine of {suite} with {CONTAINERS} containers, {rounds} rounds, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    machine = f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
+    print(f"Engine of {suite} with {CONTAINERS} containers, {rounds} rounds, {machine}")
     compare("Time of a task on the controller's clock", "s", wall, wall["ping"])
     compare("Processor time of the module on the host", "s", processor, processor["ping"])
     compare("Peak memory of the module", "MiB", memory, 0)
