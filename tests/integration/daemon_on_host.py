@@ -9,12 +9,14 @@ and the collection's module_utils beside it.
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import hashlib
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -83,16 +85,29 @@ def run_core(arguments):
     return {**result, "steps": steps, "seconds": round(time.monotonic() - started, 3)}
 
 
-def run_apart(arguments):
-    """Run the core in a process of its own and return what came of it; its signal, where one killed it."""
-    done = subprocess.run(
-        [sys.executable, __file__, "core"], input=json.dumps(arguments), capture_output=True, text=True
+def start_apart(arguments):
+    """Run the core in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "core"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    if done.returncode < 0:
-        return {"ok": False, "kind": "killed", "message": signal.Signals(-done.returncode).name, "steps": []}
-    if done.returncode:
-        return {"ok": False, "kind": "crashed", "message": done.stderr[-3000:], "steps": []}
-    return json.loads(done.stdout)
+    process.stdin.write(json.dumps(arguments))
+    process.stdin.close()
+    return process
+
+
+def end_apart(process):
+    """Return what came of the core in a process of its own: its result, its signal, or how it crashed."""
+    said, wrong = process.stdout.read(), process.stderr.read()
+    status = process.wait()
+    if status < 0:
+        return {"ok": False, "kind": "killed", "message": signal.Signals(-status).name, "steps": []}
+    if status:
+        return {"ok": False, "kind": "crashed", "message": wrong[-3000:], "steps": []}
+    return json.loads(said)
 
 
 def state_of(path):
@@ -141,47 +156,123 @@ def running_argv():
 
 
 def shell(script):
-    """Run a shell script; fail with what it said."""
-    done = subprocess.run(["sh", "-euc", script], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    """Run a shell script, with the functions of the suite; fail with what it said."""
+    whole = f"{PRELUDE}\n{script}"
+    done = subprocess.run(["sh", "-euc", whole], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{script}\nended with {done.returncode}: {done.stdout}{done.stderr}")
-    return done.stdout
 
 
-# A start of the host with what lies on the disk, without its other services.
-COLD_START = """
-systemctl stop docker.socket docker.service 2>/dev/null || true
-systemctl daemon-reload
-systemctl reset-failed docker.service docker.socket 2>/dev/null || true
-systemctl start docker.socket 2>/dev/null || true
-systemctl start --no-block docker.service
+def write_files(files):
+    """Write the files of a row in place; return what it takes to have the old ones back."""
+    old = {path: Path(path).read_bytes() if os.path.isfile(path) else None for path in files}
+    for path, text in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+    return old
+
+
+def restore_files(old):
+    """Undo write_files()."""
+    for path, content in old.items():
+        if content is None:
+            Path(path).unlink(missing_ok=True)
+        else:
+            Path(path).write_bytes(content)
+
+
+# Functions for the scripts of rows. Not every suite has mount(8) and chattr(1).
+PRELUDE = r"""
+mount() { busybox mount "$@"; }
+umount() { busybox umount "$@"; }
+immutable() { python3 /root/faults/on_host.py immutable "$@"; }
+# A small file system with a copy of the directory on it and no room left.
+fill() {
+    mkdir -p /root/faults/copy
+    cp -a "$1/." /root/faults/copy/
+    mount -t tmpfs -o size=256k none "$1"
+    cp -a /root/faults/copy/. "$1/"
+    rm -r /root/faults/copy
+    dd if=/dev/zero of="$1/.fill" bs=4k count=100 2>/dev/null || true
+}
+read_only() {
+    mount -o bind "$1" "$1"
+    mount -o remount,bind,ro "$1"
+}
+# An engine that does the script when it is started with the label fault=on, and is itself otherwise.
+wrap() {
+    mv /usr/sbin/dockerd /usr/sbin/dockerd.real
+    cat >/usr/sbin/dockerd <<END
+#!/bin/sh
+case " \$* " in
+*--validate*|*--help*|*/dev/null/*) ;;
+*fault=on*) $1 ;;
+esac
+exec /usr/sbin/dockerd.real "\$@"
+END
+    chmod 755 /usr/sbin/dockerd
+}
+unwrap() { mv /usr/sbin/dockerd.real /usr/sbin/dockerd; }
+cold_start() {
+    systemctl stop docker.socket docker.service 2>/dev/null || true
+    systemctl daemon-reload
+    systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+    systemctl start docker.socket 2>/dev/null || true
+    systemctl start --no-block docker.service
+}
+# The host as it was before the collection ever touched it.
+fresh() {
+    rm -rf /etc/systemd/system/docker.service.d /etc/docker/daemon.json* /etc/default/docker
+    if [ -e /root/faults/pristine ]; then cp -a /root/faults/pristine /etc/default/docker; fi
+}
 """
 
 
 def run_fault(row):
     """Bring a fault about, run, look, take it away, run again, and return all that was seen."""
+    began = time.monotonic()
     subprocess.run(["systemctl", "reset-failed", "docker.service", "docker.socket"], capture_output=True)
+    if row["fresh"]:
+        shell("fresh")
+    old = write_files(row["files"])
+    if row["fresh"]:
+        shell("cold_start")
+        answers(20)
     shell(row["fault"])
     seen = {"before": snapshot()}
     try:
-        seen["result"] = run_apart(row["run"])
-        seen["answers"] = answers(row.get("patience", 20))
+        runs = [start_apart(run) for run in row["runs"]]
+        seen["results"] = [end_apart(run) for run in runs]
+        seen["answers"] = answers(row["patience"])
         seen["after"] = snapshot()
         seen["argv"] = running_argv()
-        if row.get("cold_start"):
-            shell(COLD_START)
-            seen["answers_after_start"] = answers(20)
+        if row["cold_start"]:
+            shell("cold_start")
+            seen["started"] = answers(20)
     finally:
         shell(row["undo"])
-    seen["good"] = run_apart(row["good"])
-    seen["again"] = run_apart({**row["good"], "mode": {**row["good"].get("mode", {}), "check": True}})
+        if row["restore"]:
+            restore_files(old)
+    answers(2)
+    seen["good"] = end_apart(start_apart(row["good"]))
+    seen["again"] = end_apart(start_apart({**row["good"], "mode": {"check": True}}))
     seen["good_answers"] = answers(20)
     seen["end"] = snapshot()
     seen["good_argv"] = running_argv()
+    seen["seconds"] = time.monotonic() - began
     return seen
 
 
+def set_immutable(path, on):
+    """Do what chattr(1) does with +i and -i (ioctl_iflags(2))."""
+    with open(path) as file:
+        (flags,) = struct.unpack("l", fcntl.ioctl(file, 0x80086601, bytes(8)))
+        fcntl.ioctl(file, 0x40086602, struct.pack("l", flags | 16 if on else flags & ~16))
+
+
 if __name__ == "__main__":
-    given = json.load(sys.stdin)
-    jobs = {"core": run_core, "fault": run_fault, "several": lambda rows: [run_apart(row) for row in rows]}
-    print(json.dumps(jobs[sys.argv[1]](given)))
+    if sys.argv[1] == "immutable":
+        set_immutable(sys.argv[3], sys.argv[2] == "on")
+    else:
+        given = json.load(sys.stdin)
+        print(json.dumps({"core": run_core, "fault": run_fault}[sys.argv[1]](given)))

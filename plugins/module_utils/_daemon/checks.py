@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -17,7 +16,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd, condense
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 
 _LIMIT = 60.0
@@ -128,12 +127,9 @@ def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
 
 
 def _last_words(said: str) -> str:
-    """Return the engine's own sentence out of what it printed: the last line, free of log decoration."""
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("See '")]
-    last = lines[-1] if lines else "no reason given"
-    match = re.search(r'msg="((?:[^"\\]|\\.)*)"', last)
-    text = json.loads(f'"{match.group(1)}"') if match else last
-    return text.strip()
+    """Return the engine's own sentence out of what it printed, free of log decoration."""
+    lines = condense([line for line in said.splitlines() if not line.startswith("See '")], 1)
+    return lines[0] if lines else "no reason given"
 
 
 def _check_no_swarm(plan: Plan) -> None:

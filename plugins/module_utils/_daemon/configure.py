@@ -131,7 +131,7 @@ def _make_plan(request: planning.Request, systemd: Systemd) -> planning.Plan:
         raise errors.masked_service(request.service)
     if state.load == "not-found":
         raise errors.no_service(request.service)
-    return planning.make(request, state, read_process(state.main_pid) if state.is_running else None)
+    return planning.make(request, state, read_process(state.main_pid) if state.main_pid else None)
 
 
 def _containers_to_stop(plan: planning.Plan) -> int:

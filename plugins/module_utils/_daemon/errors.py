@@ -479,7 +479,7 @@ def live_restore_not_taken(unit: str, wanted: bool) -> DaemonError:
     return DaemonError(
         unit,
         f"the daemon did not turn live-restore {'on' if wanted else 'off'} when it was told to read daemon.json again",
-        "The journal's last lines say why.",
+        f"See 'journalctl --unit {unit}' for why.",
     )
 
 
@@ -513,9 +513,8 @@ def does_not_stop(unit: str, seconds: float) -> DaemonError:
 
 def did_not_start(unit: str, result: str) -> DaemonError:
     """Return the error for a daemon that ended while it started."""
-    return DaemonError(
-        unit, f"the daemon ended while it started (result: {result})", "The journal's last lines say why."
-    )
+    why = f" (result: {result})" if result not in ("", "success") else ""
+    return DaemonError(unit, f"the daemon ended while it started{why}", f"See 'journalctl --unit {unit}' for all of it.")
 
 
 def starts_too_slowly(unit: str, seconds: float) -> DaemonError:
@@ -523,14 +522,14 @@ def starts_too_slowly(unit: str, seconds: float) -> DaemonError:
     return DaemonError(
         unit,
         f"the daemon did not report that it was ready within {seconds:.0f} seconds",
-        "Raise 'timeout' if the host needs longer, or look into the journal for what it waits for.",
+        f"Raise 'timeout' if the host needs longer, or see 'journalctl --unit {unit}' for what it waits for.",
     )
 
 
 def engine_silent(unit: str, where: t.Sequence[str]) -> DaemonError:
     """Return the error for a daemon that runs but does not answer."""
     return DaemonError(
-        unit, f"the engine does not answer ({'; '.join(where)})", "The journal's last lines may say why."
+        unit, f"the engine does not answer ({'; '.join(where)})", f"See 'journalctl --unit {unit}' for what it does."
     )
 
 
@@ -546,7 +545,7 @@ def did_not_stay(unit: str, result: str) -> DaemonError:
     return DaemonError(
         unit,
         f"the daemon answered and then ended within seconds (result: {result})",
-        "The journal's last lines say why.",
+        f"See 'journalctl --unit {unit}' for all of it.",
     )
 
 

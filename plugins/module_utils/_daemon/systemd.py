@@ -166,8 +166,9 @@ class Systemd:
     def journal(self, since: float) -> list[str]:
         """Return what matters of the service's journal since a time (seconds since 1970); nothing on any failure."""
         try:
+            self._run(["journalctl", "--sync"], 15.0)
             answer = self._run(
-                ["journalctl", f"--unit={self.service}", f"--since=@{since:.0f}", "--lines=200", "--output=cat", "-q"],
+                ["journalctl", f"--unit={self.service}", f"--since=@{since:.6f}", "--lines=200", "--output=cat", "-q"],
                 15.0,
             )
         except errors.DaemonError:

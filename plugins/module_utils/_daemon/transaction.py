@@ -165,7 +165,7 @@ def _set_live_restore(plan: Plan, wanted: bool, systemd: Systemd, attempt: _Atte
 
     It is one of the settings that a reload changes (dockerd reference, "Configuration reload behavior").
     """
-    if _has_live_restore(plan.before) == wanted:
+    if _has_live_restore(plan.before) in (wanted, None):
         return
     attempt.reloaded = True
     systemd.reload_daemon()
@@ -219,10 +219,15 @@ def _end_endless_start(systemd: Systemd) -> None:
 
 def _wait_until_stopped(systemd: Systemd, limit: float) -> None:
     """Return when the service has no process any more. Raises DaemonError after ``limit`` seconds."""
+    _wait_until(lambda: systemd.state().active in ("inactive", "failed"), systemd.service, limit)
+
+
+def _wait_until(stopped: t.Callable[[], bool], unit: str, limit: float) -> None:
+    """Return when the unit has stopped. Raises DaemonError after ``limit`` seconds."""
     deadline = time.monotonic() + limit
-    while systemd.state().active not in ("inactive", "failed"):
+    while not stopped():
         if time.monotonic() > deadline:
-            raise errors.does_not_stop(systemd.service, limit)
+            raise errors.does_not_stop(unit, limit)
         time.sleep(_POLL)
 
 
@@ -327,8 +332,15 @@ def _roll_back(
 
 
 def _revive(plan: Plan, systemd: Systemd, timing: Timing) -> None:
-    """Start the daemon as it was before and wait until it answers on its local sockets. Raises DaemonError."""
+    """Start the daemon as it was before and wait until it answers on its local sockets. Raises DaemonError.
+
+    Its socket unit starts anew too: after being masked and unmasked it is active and yet hands on no socket.
+    """
     state = systemd.state()
+    _end_endless_start(systemd)
+    if plan.before.socket_activated and not state.is_running:
+        systemd.start_job("stop", systemd.socket)
+        _wait_until(lambda: not systemd.socket_is_active(), systemd.socket, _STOP_LIMIT)
     _restart(plan.before.socket_activated, systemd, timing.ready)
     deadline = time.monotonic() + timing.ready
     _wait_until_started(systemd, state.main_pid, deadline, timing.ready)

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No fault leaves a host without a running daemon: the table of daemon_faults.py on three engines and two units."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration import pki
+from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults import (
+    DONE,
+    DOWN,
+    ENGINES,
+    KILLED,
+    OPTIONS,
+    REFUSED,
+    ROWS,
+    UNDONE,
+    Row,
+)
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, HERE, Host, Lab
+
+CODE = ("plugins/module_utils/_daemon", "plugins/module_utils/_files.py", "plugins/module_utils/_errors.py")
+ON_HOST = "/root/faults/on_host.py"
+TLS = {
+    "host": ["tcp://0.0.0.0:2376"],
+    "tlsverify": True,
+    "tlscacert": "/etc/docker/ca.pem",
+    "tlscert": "/etc/docker/server-cert.pem",
+    "tlskey": "/etc/docker/server-key.pem",
+}
+# The faulty row's own words for what became of a run.
+KINDS = {REFUSED: None, UNDONE: "RolledBackError", DOWN: "NotRolledBackError", KILLED: "killed"}
+
+CASES = [
+    pytest.param(row, suite, variant, id=f"{row.name}-{suite}-{variant}")
+    for variant in ("docker-io", "docker-ce")
+    for suite in ENGINES
+    for row in ROWS
+    if suite in row.suites and variant in row.variants
+]
+
+
+def prepare(host: Host, files: Mapping[str, str]) -> None:
+    """Bring the code, the script for the host and the certificates to the host."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for path in CODE:
+            tar.add(CHECKOUT / path, f"ansible_collections/dockerfleet/remote_api/{path}")
+        tar.add(HERE / "daemon_on_host.py", "on_host.py")
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"pki/{name}")
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode("ascii")))
+    host.exec(
+        "sh", "-euc", """
+            mkdir -p /root/faults/pki/directory && cd /root/faults && base64 -d | tar xz
+            ln -s loop.pem pki/loop.pem
+            [ ! -e /etc/default/docker ] || cp -a /etc/default/docker pristine
+            cp pki/ca.pem /etc/docker/ca.pem; cp pki/server.pem /etc/docker/server-cert.pem
+            cp pki/key.pem /etc/docker/server-key.pem
+        """, stdin=base64.b64encode(packed.getvalue()).decode(),
+    )  # fmt: skip
+
+
+class Faults:
+    """The rows of one host, one after the other; the label tells which row set the daemon's options last."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.label = "row=none"
+
+    def request(self, label: str, *options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Return the arguments for the core."""
+        merged = {**TLS, "label": [label]}
+        for one in options:
+            merged.update(one)
+        options = {name: value for name, value in merged.items() if value is not None}
+        return {"options": options, "path": OPTIONS, **more}
+
+    def run(self, row: Row) -> dict[str, Any]:
+        """Run a row on the host and return what was seen."""
+        new = self.label if row.outcome == REFUSED else f"row={row.name}"
+        labels = [new, *(f"{new}-{number}" for number in range(1, row.runs))]
+        kept = row.options if row.outcome == KILLED and "bridge" not in row.options else {}
+        sent = {
+            "fault": row.fault,
+            "undo": row.undo,
+            "files": row.files,
+            "restore": row.restore,
+            "fresh": row.fresh,
+            "cold_start": row.cold_start,
+            "patience": row.patience,
+            "runs": [
+                {
+                    "request": self.request(label, row.options, **row.request),
+                    "mode": row.mode,
+                    "signal_at": row.signal_at,
+                    "signal": int(row.signal),
+                }
+                for label in labels
+            ],
+            "good": {"request": self.request(new, kept, **row.good_request)},
+        }
+        done = self.host.exec("python3", ON_HOST, "fault", stdin=json.dumps(sent), timeout=200)
+        self.label = new
+        return {"label": new, **json.loads(done.stdout)}
+
+
+def run_all(host: Host, rows: list[Row], files: Mapping[str, str]) -> dict[str, dict[str, Any] | AssertionError]:
+    """Run rows on a host and return what was seen, or how the row broke down, by the rows' names."""
+    prepare(host, files)
+    faults = Faults(host)
+    first = json.loads(
+        host.exec("python3", ON_HOST, "core", stdin=json.dumps({"request": faults.request(faults.label)})).stdout
+    )
+    assert first["ok"], first
+    seen: dict[str, dict[str, Any] | AssertionError] = {}
+    for row in rows:
+        try:
+            seen[row.name] = faults.run(row)
+        except AssertionError as problem:
+            seen[row.name] = problem
+    return seen
+
+
+@pytest.fixture(scope="module")
+def seen(
+    lab: Lab, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, dict[str, dict[str, Any] | AssertionError]]]:
+    """Run the rows of all selected tests, host by host at the same time; give what was seen."""
+    selected: dict[str, list[Row]] = {}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.fspath == request.fspath:
+            values = item.callspec.params
+            selected.setdefault(f"{values['suite']}/{values['variant']}", []).append(values["row"])
+    files = pki.make(tmp_path_factory.mktemp("pki"))
+    names = {kind: f"f-{kind.replace('/docker-', '-')}" for kind in selected}
+    hosts = lab.hosts({names[kind]: (kind.split("/")[0], kind.split("/")[1]) for kind in selected})
+    with ThreadPoolExecutor(len(selected)) as pool:
+        running = {kind: pool.submit(run_all, hosts[names[kind]], rows, files) for kind, rows in selected.items()}
+        yield {kind: future.result() for kind, future in running.items()}
+    lab.down(*hosts.values())
+
+
+@pytest.mark.parametrize(("row", "suite", "variant"), CASES)
+def test_a_fault_leaves_a_daemon(
+    seen: dict[str, dict[str, dict[str, Any] | AssertionError]], row: Row, suite: str, variant: str
+) -> None:
+    what = seen[f"{suite}/{variant}"][row.name]
+    if isinstance(what, AssertionError):
+        raise what
+    check_results(row, what)
+    assert what["good"]["ok"], what["good"]
+    check_files(row, what)
+    if row.outcome != DOWN:
+        assert what["answers"], "no daemon answered after the fault"
+    if row.cold_start:
+        assert what["started"], "no daemon answered after a start with what was on the disk"
+    assert what["good_answers"]
+    assert what["good_argv"] == what["good"]["argv"][1:]
+    assert f"--label={what['label']}" in what["good_argv"]
+    assert what["again"]["ok"] and not what["again"]["changed"], what["again"]
+
+
+def check_results(row: Row, what: Mapping[str, Any]) -> None:
+    """Assert that the faulty run ended as it should, with a message that names the cause."""
+    for result in what["results"]:
+        assert result["ok"] == (row.outcome == DONE), result
+        if row.outcome != DONE:
+            expected = KINDS[row.outcome]
+            wrong = ("killed", "crashed", "RolledBackError", "NotRolledBackError")
+            assert result["kind"] == expected if expected else result["kind"] not in wrong, result
+            assert re.search(row.says, result["message"], re.DOTALL), result["message"]
+    if row.outcome == DONE:
+        assert what["argv"] in [result["argv"][1:] for result in what["results"]]
+
+
+def check_files(row: Row, what: Mapping[str, Any]) -> None:
+    """Assert that every file is as it was or as it was to become, owner and mode included."""
+    before, after, end = what["before"], what["after"], what["end"]
+    if row.outcome in (REFUSED, UNDONE):
+        assert after == before
+    if row.outcome in (KILLED, DOWN):
+        journal = "/var/lib/docker-remote-api/docker.service.journal"
+        own = {journal, OPTIONS} if row.outcome == DOWN else {journal}
+        for path in (before.keys() | after.keys()) - own:
+            assert after.get(path) in (before.get(path), end.get(path)), path
+    if row.outcome == REFUSED:
+        assert not what["good"]["changed"] or row.fresh, what["good"]
+    if row.name == "symbolic-link":
+        assert after[OPTIONS] == before[OPTIONS] and after[OPTIONS][3] == "/srv/options/docker"
+        assert after["/srv/options/docker"] != before["/srv/options/docker"]
+    if row.name == "odd-owner-and-mode":
+        assert after[OPTIONS][:3] == before[OPTIONS][:3] == ["0o100604", 1, 2]
+        assert after[OPTIONS][3] != before[OPTIONS][3]
+    assert not [path for path in end if path.endswith((".journal", ".tmp"))]
+
+
+def test_the_table_covers_what_it_has_to() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS) >= 40
+    assert Path(HERE, "daemon_faults.py").is_file()
