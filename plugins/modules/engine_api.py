@@ -137,7 +137,7 @@ dest:
   sample: /var/backups/web.tar
 can_talk_to_engine:
   description: Whether an engine answered.
-  returned: always
+  returned: when a request was to be sent
   type: bool
   sample: true
 """

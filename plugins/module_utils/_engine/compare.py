@@ -143,12 +143,12 @@ def _compare(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> list[Diff
     if asked is None or _is_filled_in(path, asked, actual):
         return []
     if _is_user_map(path, asked) and _is_user_map(path, actual or type(asked)()):
-        same = _same_map(path, asked, actual, image)
-    elif isinstance(asked, dict) and isinstance(actual, dict):
+        if _same_map(path, asked, actual, image):
+            return []
+        return [Difference(path, asked, _without_image(path, asked, actual, image))]
+    if isinstance(asked, dict) and isinstance(actual, dict):
         return _compare_structs(path, asked, actual, {})
-    else:
-        same = _same_value(path, asked, actual)
-    return [] if same else [Difference(path, asked, actual)]
+    return [] if _same_value(path, asked, actual) else [Difference(path, asked, actual)]
 
 
 def _is_filled_in(path: Path, asked: t.Any, actual: t.Any) -> bool:
@@ -186,6 +186,17 @@ def _same_map(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> bool:
     ):
         return False
     return all(name in wanted or added.get(name, value) == value and name in added for name, value in present.items())
+
+
+def _without_image(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> t.Any:
+    """Return what is there without what only the image has added, to be shown."""
+    wanted, added = _as_map(path, asked), _as_map(path, image)
+    present = {
+        name: value
+        for name, value in _as_map(path, actual).items()
+        if name in wanted or added.get(name, object()) != value
+    }
+    return list(present.values()) if path == ("Env",) else present
 
 
 def _as_map(path: Path, value: t.Any) -> dict[str, t.Any]:

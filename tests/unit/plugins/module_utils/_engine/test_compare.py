@@ -216,6 +216,14 @@ def test_diff_shows_both_sides() -> None:
     )
 
 
+def test_diff_shows_nothing_that_only_the_image_has_added() -> None:
+    found = differences({"Env": ["B=3"], "Labels": {"x": "1", "made": "there"}}, CONTAINER, IMAGE)
+    assert as_diff(found) == (
+        {"Env": ["B=2"], "Labels": {"x": "1", "made": "here"}},
+        {"Env": ["B=3"], "Labels": {"x": "1", "made": "there"}},
+    )
+
+
 def test_limits_that_the_engine_has_dropped() -> None:
     (memory,) = differences({"HostConfig": {"Memory": 5}}, CONTAINER, IMAGE)
     assert memory.may_be_dropped
