@@ -70,9 +70,9 @@ notes:
   - Files and environment variables are those of the machine where the task runs. Use C(delegate_to=localhost) for
     certificates that are on the controller.
   - Proxies and C(REQUESTS_CA_BUNDLE) in the environment have no influence.
-  - Certificates are checked as the docker client does, in the same way with all versions of Python. An authority
-    without C(keyUsage), as C(openssl req -new -x509) makes it, will do, and a certificate without C(subjectAltName) will
-    not.
+  - Certificates are checked as the docker client does, in the same way with all versions of Python. So an authority
+    without C(keyUsage), which is what C(openssl req -new -x509) makes, will do; a certificate without
+    C(subjectAltName) will not.
 seealso:
   - name: Docker Engine API
     description: The reference of everything that an engine can be asked.
