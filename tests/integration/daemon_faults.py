@@ -116,23 +116,43 @@ DAEMON_JSON = [
     _json("trailing-comma", '{"debug": true,}', "cannot read it as JSON"),
     _json("list", "[]", "something other than an object"),
     _json("not-json", "debug = true\n", ":1: dockerd cannot read it as JSON"),
-    Row("json-directory", REFUSED, f"{JSON}: it cannot be read", "mkdir -p /root/faults/json; mv /etc/docker/daemon.json /root/faults/json 2>/dev/null || true; mkdir /etc/docker/daemon.json", "rmdir /etc/docker/daemon.json; mv /root/faults/json/daemon.json /etc/docker/ 2>/dev/null || true"),  # noqa: E501
+    Row(
+        "json-directory",
+        REFUSED,
+        f"{JSON}: it cannot be read",
+        "mkdir -p /root/faults/json; mv /etc/docker/daemon.json /root/faults/json/ || :; mkdir /etc/docker/daemon.json",
+        "rmdir /etc/docker/daemon.json; mv /root/faults/json/daemon.json /etc/docker/ 2>/dev/null || true",
+    ),
     Row("config-file-missing", REFUSED, "/etc/docker/none.json", options={"config-file": "/etc/docker/none.json"}),
     Row("other-key", DONE, files={JSON: '{"host": ["fd://"], "tls": true}'}),
     Row("empty", DONE, files={JSON: "\n"}, suites=("trixie", "forky")),
-    Row("empty-for-an-old-engine", REFUSED, "dockerd: the engine refuses .*EOF", files={JSON: "\n"}, options={"icc": True}, suites=("bookworm",)),  # noqa: E501
+    Row(
+        "empty-for-an-old-engine",
+        REFUSED,
+        "dockerd: the engine refuses .*EOF",
+        files={JSON: "\n"},
+        options={"icc": True},
+        suites=("bookworm",),
+    ),
     Row("json-byte-order-mark", DONE, files={JSON: "\ufeff{}\n"}, suites=("trixie", "forky")),
-    Row("json-hosts-moved", DONE, files={JSON: '{"hosts": ["tcp://0.0.0.0:2376"], "debug": true, "debug": true}'}, request={"on_conflict": "move"}),  # noqa: E501
+    Row(
+        "json-hosts-moved",
+        DONE,
+        files={JSON: '{"hosts": ["tcp://0.0.0.0:2376"], "debug": true, "debug": true}'},
+        request={"on_conflict": "move"},
+    ),
     Row("unknown-flag", REFUSED, "options, nope: the engine .* knows no such option", options={"nope": True}),
     Row("misspelt-flag", REFUSED, "Did you mean tlsverify", options={"tlsverfy": True}),
     Row("dns-is-no-address", REFUSED, "options, dns: 'notanip' is not an IP address", options={"dns": ["notanip"]}),
     Row("flag-value-refused", REFUSED, "dockerd: the engine refuses.*mtu", options={"mtu": "much"}),
-]  # fmt: skip
+]
 
 
 def _tls(name: str, says: str, fault: str = "", undo: str = "", **files: str) -> Row:
     """Return a row for TLS files that are refused: paths under /root/faults/pki, by option."""
-    return Row(name, REFUSED, says, fault, undo, options={key: f"/root/faults/pki/{file}" for key, file in files.items()})
+    return Row(
+        name, REFUSED, says, fault, undo, options={key: f"/root/faults/pki/{file}" for key, file in files.items()}
+    )
 
 
 CERTIFICATES = [
@@ -152,77 +172,306 @@ CERTIFICATES = [
     _tls("key-is-no-key", "cannot be loaded", tlskey="ca.pem"),
     _tls("broken-bundle", "2 PEM blocks begin in it and 1 of them", tlscacert="broken-bundle.pem"),
     _tls("garbled-bundle", "certificate 2: the certificate cannot be read", tlscacert="garbled-bundle.pem"),
-    Row("tls-without-verify", REFUSED, "'tls' without 'tlsverify'", options={"tls": True, "tlsverify": None}, fresh=True),  # noqa: E501
-]  # fmt: skip
+    Row(
+        "tls-without-verify", REFUSED, "'tls' without 'tlsverify'", options={"tls": True, "tlsverify": None}, fresh=True
+    ),
+]
 
 LISTENER = """python3 -c 'import socket, time
 s = socket.socket(); s.bind(("0.0.0.0", 2399)); s.listen(); time.sleep(60)' >/dev/null 2>&1 & echo $! >/root/faults/pid
 sleep 0.3"""
 
 NETWORK = [
-    Row("port-taken", REFUSED, r"tcp://0.0.0.0:2399: python3.*listens there already", LISTENER, "kill $(cat /root/faults/pid)", options={"host": ["tcp://0.0.0.0:2399"]}),  # noqa: E501
-    Row("address-absent", REFUSED, "tcp://192.0.2.1:2376: the address is not on this host", options={"host": ["tcp://192.0.2.1:2376"]}),  # noqa: E501
+    Row(
+        "port-taken",
+        REFUSED,
+        r"tcp://0.0.0.0:2399: python3.*listens there already",
+        LISTENER,
+        "kill $(cat /root/faults/pid)",
+        options={"host": ["tcp://0.0.0.0:2399"]},
+    ),
+    Row(
+        "address-absent",
+        REFUSED,
+        "tcp://192.0.2.1:2376: the address is not on this host",
+        options={"host": ["tcp://192.0.2.1:2376"]},
+    ),
     Row("name-unknown", REFUSED, "cannot be resolved", options={"host": ["tcp://nowhere.invalid:2376"]}),
     Row("no-port", REFUSED, "Write address and port", options={"host": ["tcp://0.0.0.0"]}),
     Row("other-scheme", REFUSED, "tcp://, unix:// and fd://", options={"host": ["http://0.0.0.0:2376"]}),
     Row("port-out-of-range", REFUSED, "not between 1 and 65535", options={"host": ["tcp://0.0.0.0:99999"]}),
-]  # fmt: skip
+]
 
-DROP_IN = "mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\\n%b' '{}' >/etc/systemd/system/docker.service.d/{}.conf; systemctl daemon-reload"  # noqa: E501
-NO_DROP_IN = "rm -f /etc/systemd/system/docker.service.d/{}.conf; systemctl daemon-reload"
-IO, CE = ("docker-io",), ("docker-ce",)
+# The functions are those of daemon_on_host.py.
+DROP_IN = "drop_in {1} '{0}'"
+NO_DROP_IN = "no_drop_in {}"
+CE = ("docker-ce",)
 
 SYSTEMD = [
-    Row("masked-service", REFUSED, "the unit is masked", "systemctl mask docker.service", "systemctl unmask docker.service; systemctl daemon-reload"),  # noqa: E501
-    Row("masked-socket", REFUSED, "docker.socket: .*masked", "systemctl mask docker.socket", "systemctl unmask docker.socket; cold_start", options={"debug": True}),  # noqa: E501
+    Row(
+        "masked-service",
+        REFUSED,
+        "the unit is masked",
+        "systemctl mask docker.service",
+        "systemctl unmask docker.service; reload",
+    ),
+    Row(
+        "masked-socket",
+        REFUSED,
+        "docker.socket: .*masked",
+        "systemctl mask docker.socket",
+        "systemctl unmask docker.socket; cold_start",
+        options={"debug": True},
+    ),
     # Masked once and unmasked again, the socket unit counts as active and hands on no socket: any restart fails.
-    Row("socket-lost-by-masking", UNDONE, "no sockets found via socket activation", "systemctl mask docker.socket; systemctl unmask docker.socket; systemctl daemon-reload"),  # noqa: E501
+    Row(
+        "socket-lost-by-masking",
+        UNDONE,
+        "no sockets found via socket activation",
+        "systemctl mask docker.socket; systemctl unmask docker.socket; reload",
+    ),
     Row("no-such-service", REFUSED, "nope.service: systemd knows no such unit", request={"service": "nope.service"}),
-    Row("later-drop-in", REFUSED, "zzz.conf: this drop-in .* is read after", DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd://\\n", "zzz"), NO_DROP_IN.format("zzz")),  # noqa: E501
-    Row("earlier-drop-in", DONE, "", DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// --icc=true\\n", "aaa"), NO_DROP_IN.format("aaa")),  # noqa: E501
-    Row("two-commands", REFUSED, "more than one ExecStart=", DROP_IN.format("ExecStart=/usr/sbin/dockerd\\n", "aaa"), NO_DROP_IN.format("aaa")),  # noqa: E501
-    Row("command-is-a-script", REFUSED, "runs /usr/local/bin/start, not dockerd", DROP_IN.format("ExecStart=\\nExecStart=/usr/local/bin/start\\n", "aaa"), NO_DROP_IN.format("aaa")),  # noqa: E501
-    Row("program-missing", REFUSED, "/opt/dockerd: .*is not an executable file", DROP_IN.format("ExecStart=\\nExecStart=/opt/dockerd -H fd:// $DOCKER_OPTS\\n", "aaa"), NO_DROP_IN.format("aaa")),  # noqa: E501
-    Row("environment-file-missing", REFUSED, "/etc/none: .*it is not there", DROP_IN.format("EnvironmentFile=/etc/none\\n", "aaa"), NO_DROP_IN.format("aaa")),  # noqa: E501
-    Row("other-file-sets-the-variable", REFUSED, "/etc/more: it sets DOCKER_OPTS too", DROP_IN.format("EnvironmentFile=/etc/more\\n", "zzz"), NO_DROP_IN.format("zzz"), files={"/etc/more": "DOCKER_OPTS=--debug\n"}, request={"path": OPTIONS}),  # noqa: E501
-    Row("unit-systemd-refuses", REFUSED, "systemd would refuse the unit", DROP_IN.format("Type=dbus\\n", "aaa"), NO_DROP_IN.format("aaa"), fresh=True, variants=CE),  # noqa: E501
+    Row(
+        "later-drop-in",
+        REFUSED,
+        "zzz.conf: this drop-in .* is read after",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd://\\n", "zzz"),
+        NO_DROP_IN.format("zzz"),
+    ),
+    Row(
+        "earlier-drop-in",
+        DONE,
+        "",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// --icc=true\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "two-commands",
+        REFUSED,
+        "more than one ExecStart=",
+        DROP_IN.format("ExecStart=/usr/sbin/dockerd\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "command-is-a-script",
+        REFUSED,
+        "runs /usr/local/bin/start, not dockerd",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/local/bin/start\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "program-missing",
+        REFUSED,
+        "/opt/dockerd: .*is not an executable file",
+        DROP_IN.format("ExecStart=\\nExecStart=/opt/dockerd -H fd:// $DOCKER_OPTS\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "environment-file-missing",
+        REFUSED,
+        "/etc/none: .*it is not there",
+        DROP_IN.format("EnvironmentFile=/etc/none\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "other-file-sets-the-variable",
+        REFUSED,
+        "/etc/more: it sets DOCKER_OPTS too",
+        DROP_IN.format("EnvironmentFile=/etc/more\\n", "zzz"),
+        NO_DROP_IN.format("zzz"),
+        files={"/etc/more": "DOCKER_OPTS=--debug\n"},
+        request={"path": OPTIONS},
+    ),
+    Row(
+        "unit-systemd-refuses",
+        REFUSED,
+        "systemd would refuse the unit",
+        DROP_IN.format("Type=dbus\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+        fresh=True,
+        variants=CE,
+    ),
     Row("not-wired", REFUSED, "unit_wiring is 'none'", fresh=True, variants=CE, request={"unit_wiring": "none"}),
-    Row("start-limit-hit", DONE, "", "for n in 1 2 3 4 5 6; do systemctl restart docker.service || true; systemctl kill -s KILL docker.service || true; sleep 0.1; done; sleep 1; if systemctl is-active docker.service; then exit 1; fi"),  # noqa: E501
+    Row(
+        "start-limit-hit",
+        DONE,
+        "",
+        "hit_start_limit",
+    ),
     Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service"),
-    Row("unit-in-etc", DONE, "", "sed s/Application/Own/ /lib/systemd/system/docker.service >/etc/systemd/system/docker.service; systemctl daemon-reload", fresh=True, undo="rm /etc/systemd/system/docker.service; systemctl daemon-reload"),  # noqa: E501
-    Row("unit-edited", DONE, "", "cp -a /lib/systemd/system/docker.service /root/faults/unit", fresh=True, request={"unit_wiring": "edit"}, undo="cp -a /root/faults/unit /lib/systemd/system/docker.service; systemctl daemon-reload"),  # noqa: E501
-]  # fmt: skip
+    Row(
+        "unit-in-etc",
+        DONE,
+        "",
+        "sed s/Application/Own/ /lib/systemd/system/docker.service >/etc/systemd/system/docker.service; reload",
+        fresh=True,
+        undo="rm /etc/systemd/system/docker.service; reload",
+    ),
+    Row(
+        "unit-edited",
+        DONE,
+        "",
+        "cp -a /lib/systemd/system/docker.service /root/faults/unit",
+        fresh=True,
+        request={"unit_wiring": "edit"},
+        undo="cp -a /root/faults/unit /lib/systemd/system/docker.service; reload",
+    ),
+]
 
 FILES = [
-    Row("disk-full", UNDONE, "/etc/default/docker: it cannot be written .No space left on device.", "fill /etc/default", "umount /etc/default", options={"debug": True}),  # noqa: E501
-    Row("disk-full-at-the-unit", UNDONE, "No space left on device.*Put back: /etc/default/docker", "fill /etc/systemd/system", "umount /etc/systemd/system; systemctl daemon-reload", fresh=True, variants=CE),  # noqa: E501
-    Row("disk-full-at-the-journal", REFUSED, "docker.service.journal: it cannot be written", "mkdir -p /var/lib/docker-remote-api; fill /var/lib/docker-remote-api", "umount /var/lib/docker-remote-api", options={"debug": True}),  # noqa: E501
-    Row("journal-impossible", REFUSED, "docker-remote-api", "rmdir /var/lib/docker-remote-api; touch /var/lib/docker-remote-api", "rm /var/lib/docker-remote-api", options={"debug": True}),  # noqa: E501
-    Row("read-only", UNDONE, "/etc/default/docker: it cannot be written .Read-only", "read_only /etc/default", "umount /etc/default", options={"debug": True}),  # noqa: E501
-    Row("read-only-at-the-unit", UNDONE, "Read-only file system.*Put back: /etc/default/docker", "read_only /etc/systemd/system", "umount /etc/systemd/system", fresh=True, variants=CE),  # noqa: E501
-    Row("immutable", UNDONE, "/etc/default/docker: .*immutable", "immutable on /etc/default/docker", "immutable off /etc/default/docker", options={"debug": True}),  # noqa: E501
-    Row("options-file-is-directory", REFUSED, "/etc/default/docker: it cannot be read .Is a directory", "mv /etc/default/docker /root/faults/docker; mkdir /etc/default/docker", "rmdir /etc/default/docker; mv /root/faults/docker /etc/default/docker"),  # noqa: E501
-    Row("options-file-is-pipe", REFUSED, "/etc/default/docker: it cannot be read .not a regular file", "mv /etc/default/docker /root/faults/docker; mkfifo /etc/default/docker", "rm /etc/default/docker; mv /root/faults/docker /etc/default/docker"),  # noqa: E501
-    Row("symbolic-link", DONE, "", "mkdir -p /srv/options; mv /etc/default/docker /srv/options/docker; ln -s /srv/options/docker /etc/default/docker", "rm /etc/default/docker; mv /srv/options/docker /etc/default/docker"),  # noqa: E501
+    Row(
+        "disk-full",
+        UNDONE,
+        "/etc/default/docker: it cannot be written .No space left on device.",
+        "fill /etc/default",
+        "umount /etc/default",
+        options={"debug": True},
+    ),
+    Row(
+        "disk-full-at-the-unit",
+        UNDONE,
+        "No space left on device.*Put back: /etc/default/docker",
+        "fill /etc/systemd/system",
+        "umount /etc/systemd/system; reload",
+        fresh=True,
+        variants=CE,
+    ),
+    Row(
+        "disk-full-at-the-journal",
+        REFUSED,
+        "docker.service.journal: it cannot be written",
+        "mkdir -p /var/lib/docker-remote-api; fill /var/lib/docker-remote-api",
+        "umount /var/lib/docker-remote-api",
+        options={"debug": True},
+    ),
+    Row(
+        "journal-impossible",
+        REFUSED,
+        "docker-remote-api",
+        "rmdir /var/lib/docker-remote-api; touch /var/lib/docker-remote-api",
+        "rm /var/lib/docker-remote-api",
+        options={"debug": True},
+    ),
+    Row(
+        "read-only",
+        UNDONE,
+        "/etc/default/docker: it cannot be written .Read-only",
+        "read_only /etc/default",
+        "umount /etc/default",
+        options={"debug": True},
+    ),
+    Row(
+        "read-only-at-the-unit",
+        UNDONE,
+        "Read-only file system.*Put back: /etc/default/docker",
+        "read_only /etc/systemd/system",
+        "umount /etc/systemd/system",
+        fresh=True,
+        variants=CE,
+    ),
+    Row(
+        "immutable",
+        UNDONE,
+        "/etc/default/docker: .*immutable",
+        "immutable on /etc/default/docker",
+        "immutable off /etc/default/docker",
+        options={"debug": True},
+    ),
+    Row(
+        "options-file-is-directory",
+        REFUSED,
+        "/etc/default/docker: it cannot be read .Is a directory",
+        "mv /etc/default/docker /root/faults/docker; mkdir /etc/default/docker",
+        "rmdir /etc/default/docker; mv /root/faults/docker /etc/default/docker",
+    ),
+    Row(
+        "options-file-is-pipe",
+        REFUSED,
+        "/etc/default/docker: it cannot be read .not a regular file",
+        "mv /etc/default/docker /root/faults/docker; mkfifo /etc/default/docker",
+        "rm /etc/default/docker; mv /root/faults/docker /etc/default/docker",
+    ),
+    Row(
+        "symbolic-link",
+        DONE,
+        "",
+        "mkdir -p /srv/options; mv /etc/default/docker /srv/options/docker; ln -s /srv/options/docker /etc/default/",
+        "rm /etc/default/docker; mv /srv/options/docker /etc/default/docker",
+    ),
     Row("odd-owner-and-mode", DONE, "", "chown 1:2 /etc/default/docker; chmod 0604 /etc/default/docker"),
-]  # fmt: skip
+]
 
 ON = {"label": ["fault=on"]}
 
 PROCESSES = [
-    Row("ends-at-once", UNDONE, "ended while it started.*failed to start daemon: broken", "wrap 'echo failed to start daemon: broken >&2; exit 1'", "unwrap", options=ON),  # noqa: E501
-    Row("ends-after-5-s", UNDONE, "answered and then ended within seconds", "wrap '(sleep 5; kill -9 $$) &'", "unwrap", options=ON, mode={"settle": 6.0}),  # noqa: E501
-    Row("hangs-at-start", UNDONE, "did not report that it was ready within 4 seconds", "wrap 'exec sleep 300'", "unwrap", options=ON, mode={"timeout": 4.0}),  # noqa: E501
-    Row("hangs-and-ignores-signals", UNDONE, "did not report that it was ready within 4 seconds", "wrap 'trap \"\" TERM; while :; do sleep 1; done'", "unwrap", options=ON, mode={"timeout": 4.0}, suites=("trixie",)),  # noqa: E501
-    Row("never-says-ready", UNDONE, "did not report that it was ready within 4 seconds", "wrap 'unset NOTIFY_SOCKET'", "unwrap", options=ON, mode={"timeout": 4.0}),  # noqa: E501
+    Row(
+        "ends-at-once",
+        UNDONE,
+        "ended while it started.*failed to start daemon: broken",
+        "wrap 'echo failed to start daemon: broken >&2; exit 1'",
+        "unwrap",
+        options=ON,
+    ),
+    Row(
+        "ends-after-5-s",
+        UNDONE,
+        "answered and then ended within seconds",
+        "wrap '(sleep 5; kill -9 $$) &'",
+        "unwrap",
+        options=ON,
+        mode={"settle": 6.0},
+    ),
+    Row(
+        "hangs-at-start",
+        UNDONE,
+        "did not report that it was ready within 4 seconds",
+        "wrap 'exec sleep 300'",
+        "unwrap",
+        options=ON,
+        mode={"timeout": 4.0},
+    ),
+    Row(
+        "hangs-and-ignores-signals",
+        UNDONE,
+        "did not report that it was ready within 4 seconds",
+        "wrap 'trap \"\" TERM; while :; do sleep 1; done'",
+        "unwrap",
+        options=ON,
+        mode={"timeout": 4.0},
+        suites=("trixie",),
+    ),
+    Row(
+        "never-says-ready",
+        UNDONE,
+        "did not report that it was ready within 4 seconds",
+        "wrap 'unset NOTIFY_SOCKET'",
+        "unwrap",
+        options=ON,
+        mode={"timeout": 4.0},
+    ),
     Row("bridge-missing", UNDONE, "ended while it started.*nosuch0", options={"bridge": "nosuch0"}),
     Row("storage-driver-missing", UNDONE, "ended while it started.*driver", options={"storage-driver": "nosuch"}),
-    Row("conflict-moved-and-then-broken", UNDONE, "Put back: .*daemon.json", files={JSON: '{"dns": ["1.1.1.1"]}\n'}, options={"dns": ["8.8.8.8"], "bridge": "nosuch0"}, request={"on_conflict": "move"}),  # noqa: E501
-    Row("cannot-be-put-back", DOWN, "^DOCKER IS DOWN ON THIS HOST.*immutable", "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'", "unwrap; immutable off /etc/default/docker", options=ON, patience=1),  # noqa: E501
+    Row(
+        "conflict-moved-and-then-broken",
+        UNDONE,
+        "Put back: .*daemon.json",
+        files={JSON: '{"dns": ["1.1.1.1"]}\n'},
+        options={"dns": ["8.8.8.8"], "bridge": "nosuch0"},
+        request={"on_conflict": "move"},
+    ),
+    Row(
+        "cannot-be-put-back",
+        DOWN,
+        "^DOCKER IS DOWN ON THIS HOST.*immutable",
+        "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'",
+        "unwrap; immutable off /etc/default/docker",
+        options=ON,
+        patience=1,
+    ),
     Row("two-runs-at-once", DONE, "", runs=2, mode={"timeout": 60.0}),
     Row("lost-connection-before-restart", DONE, "", signal_at=3, signal=signal.SIGHUP),
     Row("stopped-while-it-starts", DONE, "", signal_at=4, signal=signal.SIGTERM),
-]  # fmt: skip
+]
 
 # The longest way there is: daemon.json with backup, options, unit, reload of systemd and of the daemon, restart.
 LONG = {"on_conflict": "move", "live_restore": True}
@@ -232,10 +481,19 @@ LONG_JSON = '{"dns": ["1.1.1.1"], "debug": true}\n'
 def _killed(step: int, **rest: Any) -> Row:
     """Return a row in which the run is killed after a step, and the host then starts anew with what there is."""
     return Row(
-        f"killed-after-step-{step:02}", KILLED, "SIGKILL", files={JSON: LONG_JSON}, restore=False,
-        options={"dns": ["8.8.8.8"]}, request=LONG, good_request=LONG, fresh=True, signal_at=step, cold_start=True,
+        f"killed-after-step-{step:02}",
+        KILLED,
+        "SIGKILL",
+        files={JSON: LONG_JSON},
+        restore=False,
+        options={"dns": ["8.8.8.8"]},
+        request=LONG,
+        good_request=LONG,
+        fresh=True,
+        signal_at=step,
+        cold_start=True,
         **rest,
-    )  # fmt: skip
+    )
 
 
 KILLS = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import hashlib
+import io
 import json
 import os
 import signal
@@ -20,10 +21,8 @@ import struct
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
@@ -47,18 +46,20 @@ WATCHED = (
 )
 
 
-def run_command(argv, environ_update, **rest):
+def run_command(argv: list[str], environ_update: dict[str, str], **rest: object) -> tuple[int, str, str]:
     """Stand for AnsibleModule.run_command."""
-    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env={**os.environ, **environ_update})
+    done = subprocess.run(
+        argv, capture_output=True, text=True, errors="replace", env={**os.environ, **environ_update}, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
-def run_core(arguments):
-    """Run the core once and return what came of it. A signal is sent to this process at a step, if that is asked for."""
-    steps = []
+def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Run the core once and return what came of it; send this process a signal at a step, if that is asked for."""
+    steps: list[str] = []
     at = arguments.get("signal_at")
 
-    def reached(step):
+    def reached(step: str) -> None:
         steps.append(step)
         if at is not None and len(steps) == at:
             os.kill(os.getpid(), arguments.get("signal", signal.SIGKILL))
@@ -68,7 +69,7 @@ def run_core(arguments):
     try:
         outcome = configure(Request(**arguments["request"]), Mode(**mode), runner(run_command), reached)
     except RemoteApiError as problem:
-        result = {"ok": False, "kind": type(problem).__name__, "message": str(problem)}
+        result: dict[str, t.Any] = {"ok": False, "kind": type(problem).__name__, "message": str(problem)}
     else:
         plan = outcome.plan
         result = {
@@ -85,7 +86,7 @@ def run_core(arguments):
     return {**result, "steps": steps, "seconds": round(time.monotonic() - started, 3)}
 
 
-def start_apart(arguments):
+def start_apart(arguments: dict[str, t.Any]) -> subprocess.Popen[str]:
     """Run the core in a process of its own."""
     process = subprocess.Popen(
         [sys.executable, __file__, "core"],
@@ -94,26 +95,28 @@ def start_apart(arguments):
         stderr=subprocess.PIPE,
         text=True,
     )
-    process.stdin.write(json.dumps(arguments))
-    process.stdin.close()
+    with process.stdin or io.StringIO() as stream:
+        stream.write(json.dumps(arguments))
     return process
 
 
-def end_apart(process):
+def end_apart(process: subprocess.Popen[str]) -> dict[str, t.Any]:
     """Return what came of the core in a process of its own: its result, its signal, or how it crashed."""
-    said, wrong = process.stdout.read(), process.stderr.read()
-    status = process.wait()
+    process.stdin = None
+    said, wrong = process.communicate()
+    status = process.returncode
     if status < 0:
         return {"ok": False, "kind": "killed", "message": signal.Signals(-status).name, "steps": []}
     if status:
         return {"ok": False, "kind": "crashed", "message": wrong[-3000:], "steps": []}
-    return json.loads(said)
+    found: dict[str, t.Any] = json.loads(said)
+    return found
 
 
-def state_of(path):
+def state_of(path: str) -> list[t.Any]:
     """Return what there is to tell two states of a file apart."""
     found = os.lstat(path)
-    kind = [oct(found.st_mode), found.st_uid, found.st_gid]
+    kind: list[t.Any] = [oct(found.st_mode), found.st_uid, found.st_gid]
     if os.path.islink(path):
         return [*kind, os.readlink(path)]
     if not os.path.isfile(path):
@@ -121,13 +124,13 @@ def state_of(path):
     return [*kind, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
 
 
-def snapshot():
+def snapshot() -> dict[str, list[t.Any]]:
     """Return the state of every file that a change could touch."""
     paths = {path for pattern in WATCHED for path in glob.glob(pattern)} - {"/etc/docker/.", "/etc/docker/.."}
     return {path: state_of(path) for path in sorted(paths) if os.path.basename(path) not in (".", "..")}
 
 
-def answers(seconds):
+def answers(seconds: float) -> bool:
     """Return whether the engine answers on its local socket within so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -144,10 +147,13 @@ def answers(seconds):
     return False
 
 
-def running_argv():
+def running_argv() -> list[str]:
     """Return the command line of the running daemon, without the program."""
     shown = subprocess.run(
-        ["systemctl", "show", "--property=MainPID", "--value", "docker.service"], capture_output=True, text=True
+        ["systemctl", "show", "--property=MainPID", "--value", "docker.service"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     try:
         return Path(f"/proc/{shown.stdout.strip()}/cmdline").read_text().split("\0")[1:-1]
@@ -155,15 +161,15 @@ def running_argv():
         return []
 
 
-def shell(script):
+def shell(script: str) -> None:
     """Run a shell script, with the functions of the suite; fail with what it said."""
     whole = f"{PRELUDE}\n{script}"
-    done = subprocess.run(["sh", "-euc", whole], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(["sh", "-euc", whole], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{script}\nended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
-def write_files(files):
+def write_files(files: dict[str, str]) -> dict[str, bytes | None]:
     """Write the files of a row in place; return what it takes to have the old ones back."""
     old = {path: Path(path).read_bytes() if os.path.isfile(path) else None for path in files}
     for path, text in files.items():
@@ -172,7 +178,7 @@ def write_files(files):
     return old
 
 
-def restore_files(old):
+def restore_files(old: dict[str, bytes | None]) -> None:
     """Undo write_files()."""
     for path, content in old.items():
         if content is None:
@@ -220,6 +226,23 @@ cold_start() {
     systemctl start docker.socket 2>/dev/null || true
     systemctl start --no-block docker.service
 }
+reload() { systemctl daemon-reload; }
+# drop_in NAME 'SETTINGS, with \\n between them'
+drop_in() {
+    mkdir -p /etc/systemd/system/docker.service.d
+    printf '[Service]\n%b' "$2" >"/etc/systemd/system/docker.service.d/$1.conf"
+    reload
+}
+no_drop_in() { rm -f "/etc/systemd/system/docker.service.d/$1.conf"; reload; }
+hit_start_limit() {
+    for n in 1 2 3 4 5 6; do
+        systemctl restart docker.service || true
+        systemctl kill -s KILL docker.service || true
+        sleep 0.1
+    done
+    sleep 1
+    if systemctl is-active docker.service; then exit 1; fi
+}
 # The host as it was before the collection ever touched it.
 fresh() {
     rm -rf /etc/systemd/system/docker.service.d /etc/docker/daemon.json* /etc/default/docker
@@ -228,10 +251,10 @@ fresh() {
 """
 
 
-def run_fault(row):
+def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
     """Bring a fault about, run, look, take it away, run again, and return all that was seen."""
     began = time.monotonic()
-    subprocess.run(["systemctl", "reset-failed", "docker.service", "docker.socket"], capture_output=True)
+    subprocess.run(["systemctl", "reset-failed", "docker.service", "docker.socket"], capture_output=True, check=False)
     if row["fresh"]:
         shell("fresh")
     old = write_files(row["files"])
@@ -239,7 +262,7 @@ def run_fault(row):
         shell("cold_start")
         answers(20)
     shell(row["fault"])
-    seen = {"before": snapshot()}
+    seen: dict[str, t.Any] = {"before": snapshot()}
     try:
         runs = [start_apart(run) for run in row["runs"]]
         seen["results"] = [end_apart(run) for run in runs]
@@ -263,16 +286,23 @@ def run_fault(row):
     return seen
 
 
-def set_immutable(path, on):
+def set_immutable(path: str, on: bool) -> None:
     """Do what chattr(1) does with +i and -i (ioctl_iflags(2))."""
     with open(path) as file:
         (flags,) = struct.unpack("l", fcntl.ioctl(file, 0x80086601, bytes(8)))
         fcntl.ioctl(file, 0x40086602, struct.pack("l", flags | 16 if on else flags & ~16))
 
 
+def serve() -> None:
+    """Run faults for as long as there are lines with rows on standard input; answer each with a line."""
+    for line in sys.stdin:
+        print(json.dumps(run_fault(json.loads(line))), flush=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "immutable":
         set_immutable(sys.argv[3], sys.argv[2] == "on")
+    elif sys.argv[1] == "serve":
+        serve()
     else:
-        given = json.load(sys.stdin)
-        print(json.dumps({"core": run_core, "fault": run_fault}[sys.argv[1]](given)))
+        print(json.dumps(run_core(json.load(sys.stdin))))

@@ -45,8 +45,8 @@ def _issue(directory: Path, name: str, extensions: str, start: str = "", end: st
     )
     times = ["-startdate", start, "-enddate", end] if start else ["-days", "30"]
     _openssl(
-        directory, "ca", "-batch", "-config", "ca.cnf", "-in", "request.pem", "-cert", "ca.pem", "-keyfile", "ca-key.pem",
-        "-extfile", "extensions", *times, "-notext", "-out", f"{name}.pem",
+        directory, "ca", "-batch", "-config", "ca.cnf", "-in", "request.pem", "-cert", "ca.pem",
+        "-keyfile", "ca-key.pem", "-extfile", "extensions", *times, "-notext", "-out", f"{name}.pem",
     )  # fmt: skip
 
 

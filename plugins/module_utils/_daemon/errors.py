@@ -514,7 +514,9 @@ def does_not_stop(unit: str, seconds: float) -> DaemonError:
 def did_not_start(unit: str, result: str) -> DaemonError:
     """Return the error for a daemon that ended while it started."""
     why = f" (result: {result})" if result not in ("", "success") else ""
-    return DaemonError(unit, f"the daemon ended while it started{why}", f"See 'journalctl --unit {unit}' for all of it.")
+    return DaemonError(
+        unit, f"the daemon ended while it started{why}", f"See 'journalctl --unit {unit}' for all of it."
+    )
 
 
 def starts_too_slowly(unit: str, seconds: float) -> DaemonError:

@@ -162,7 +162,8 @@ def check_options(options: t.Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
     """Return the wanted options as name -> command-line words, such as ``("--dns=8.8.8.8", "--dns=8.8.4.4")``.
 
     True gives ``--name``, False gives ``--name=false``, a list one word per item, a mapping one ``key=value`` per
-    item. A switch that is not known here is written out, so that nobody takes the next word for its value. The form ``--name=value`` is the one that audit tools look for (CIS Docker Benchmark 2.7 and 3.9 to 3.14).
+    item. A switch that is not known here is written out, so that nobody takes the next word for its value. The form
+    ``--name=value`` is the one that audit tools look for (CIS Docker Benchmark 2.7 and 3.9 to 3.14).
     Raises DaemonError for a name or value that cannot stand in an options file.
     """
     return {name: tuple(_words(name, value)) for name, value in options.items()}
