@@ -168,7 +168,7 @@ def seen(
     """Run the rows of all selected tests, host by host at the same time; give what was seen."""
     selected: dict[str, list[Row]] = {}
     for item in request.session.items:
-        if isinstance(item, pytest.Function) and item.path == request.path:
+        if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec"):
             values: dict[str, Any] = item.callspec.params
             selected.setdefault(f"{values['suite']}/{values['variant']}", []).append(values["row"])
     files = pki.make(tmp_path_factory.mktemp("pki"))

@@ -49,7 +49,7 @@ def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
         line = getattr(problem, "lineno", 1)
         raise errors.bad_json(f"{path}:{line}", getattr(problem, "msg", str(problem))) from problem
     if not isinstance(found, dict):
-        raise errors.bad_json(f"{path}:1", "it holds something other than an object")
+        raise errors.no_json_object(path)
     return found
 
 

@@ -187,10 +187,6 @@ class ShellReader(_Reader):
                 found.extend(self._read_command())
         return found
 
-    def _error(self, offset: int, why: str) -> errors.DaemonError:
-        """Return the error for a place in the file."""
-        return errors.read_differently(self._path, line_of(self._text, offset), why)
-
     def _is_first(self, offset: int) -> bool:
         """Return whether nothing but blanks stands before the offset on its line."""
         return self._text[:offset].rpartition("\n")[2].strip(" \t") == ""
@@ -200,9 +196,9 @@ class ShellReader(_Reader):
         start = self._position
         char = self._take()
         if char == ";" and self._peek() != ";" and self._is_first(start):
-            raise self._error(start, "systemd takes a line that begins with ';' for a comment, a shell for a mistake")
+            raise errors.semicolon_comment(self._path, line_of(self._text, start))
         if char == "<" and self._peek() == "<":
-            raise self._error(start, "systemd knows no here-document ('<<'), a shell does")
+            raise errors.here_document(self._path, line_of(self._text, start))
         if char == "(":
             self._parentheses += 1
         elif char == ")" and self._parentheses:
@@ -230,7 +226,7 @@ class ShellReader(_Reader):
         raw, value = words[0]
         self._count(start, [word for word, read in words])
         if raw in ("export", "readonly") and not all(_EXPORTED.match(word) for word, read in words[1:]):
-            raise self._error(start, f"a shell stops reading at '{raw}' with something that is no name")
+            raise errors.shell_stops(self._path, line_of(self._text, start), raw)
         name, equals = raw.partition("=")[:2]
         if alone and len(words) == 1 and equals and NAME.match(name) and not self._compound + self._parentheses:
             yield Assignment(name, None if value is None else value.partition("=")[2], start, end)
@@ -239,7 +235,7 @@ class ShellReader(_Reader):
         """Count how deep in compound commands the place is. Raises DaemonError where the shell stops reading."""
         for word in words:
             if word in _ENDING:
-                raise self._error(start, f"a shell stops reading at '{word}', systemd does not")
+                raise errors.shell_stops(self._path, line_of(self._text, start), word)
             if word in _OPENING:
                 self._compound += 1
             elif word in _CLOSING:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -126,22 +127,104 @@ def word_not_safe(word: str) -> DaemonError:
     )
 
 
-def bad_listen_address(value: str, why: str) -> DaemonError:
-    """Return the error for a listen address that is not complete."""
+_ADDRESS = "Write address and port, as in tcp://0.0.0.0:2376 or tcp://[::1]:2376."
+
+
+def unknown_scheme(value: str) -> DaemonError:
+    """Return the error for a listen address of a kind that dockerd does not know."""
     return DaemonError(
-        f"options, host, {value}", why, "Write address and port, as in tcp://0.0.0.0:2376 or tcp://[::1]:2376."
+        f"options, host, {value}", "dockerd listens on tcp://, unix:// and fd:// addresses only", _ADDRESS
     )
+
+
+def no_address_and_port(value: str) -> DaemonError:
+    """Return the error for a listen address of which a part is missing or in excess."""
+    return DaemonError(f"options, host, {value}", "it is not ADDRESS:PORT", _ADDRESS)
+
+
+def port_out_of_range(value: str) -> DaemonError:
+    """Return the error for a port that cannot be."""
+    return DaemonError(f"options, host, {value}", "its port is not between 1 and 65535", _ADDRESS)
 
 
 # The options file
 
 
-def read_differently(path: str, line: int, why: str) -> DaemonError:
+_WHY = (
+    (r"\s*(export|declare|readonly|local)\s", "systemd ignores a line that begins with a shell keyword like 'export'"),
+    (r"[^=]*\+=", "systemd does not know '+='"),
+    (r".*\r", "the line ends in a carriage return (DOS line ends), which a shell takes for a part of the value"),
+    (r".*[$`]", "systemd does not expand '$' and backticks, a shell does"),
+    (
+        r"\s*[A-Za-z_0-9]+\s*=\s*(\"[^\"]*\"|'[^']*'|\S*)\s+#",
+        "systemd takes a comment after the value for a part of it",
+    ),
+    (r"\s*[A-Za-z_0-9]+(\s+=|=[ \t]+\S)", "a shell allows no blank around '='"),
+    (r".*[;&|<>]", "systemd does not know ';', '&', '|' and redirections, a shell does"),
+    (r"\s*[A-Za-z_0-9]+=[^\"']", "a value with blanks in it and without quotes round it is a command to a shell"),
+    (r"\s*[A-Za-z_0-9]+=.*[\"']\s+[\"']", "systemd joins quoted parts with a blank in between, a shell does not"),
+    (r".*\\", "systemd and a shell treat the backslash differently"),
+    (r"\s*[A-Za-z_0-9]+=", "to a shell it is a part of something larger (such as 'if' or '&&' before it)"),
+)
+
+
+def _why_differently(line: str) -> str:
+    """Return in plain words why systemd and a shell read the line differently."""
+    for pattern, why in _WHY:
+        if re.match(pattern, line):
+            return why
+    return "systemd and a shell do not read the same from it"
+
+
+_ONE_LINE = 'Write it on one line of its own as NAME="--option=value --option=value", then run again.'
+
+
+def read_differently(path: str, line: int, text: str) -> DaemonError:
     """Return the error for a line that systemd and a shell do not read alike."""
+    return DaemonError(f"{path}:{line}", _why_differently(text), _ONE_LINE)
+
+
+def odd_word(path: str, line: int, word: str) -> DaemonError:
+    """Return the error for a word that the two readers take for different words."""
     return DaemonError(
         f"{path}:{line}",
-        why,
-        'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
+        f"the word {word} has a quote, backslash, '$', backtick or pattern in it, which systemd and a shell treat "
+        "differently",
+        _ONE_LINE,
+    )
+
+
+def control_characters(path: str, line: int) -> DaemonError:
+    """Return the error for a value with control characters, such as a carriage return."""
+    return DaemonError(
+        f"{path}:{line}", "its value has control characters in it, which they treat differently", _ONE_LINE
+    )
+
+
+def semicolon_comment(path: str, line: int) -> DaemonError:
+    """Return the error for a comment that only systemd takes for one."""
+    return DaemonError(
+        f"{path}:{line}",
+        "systemd takes a line that begins with ';' for a comment, a shell for a mistake",
+        "Begin the comment with '#', then run again.",
+    )
+
+
+def here_document(path: str, line: int) -> DaemonError:
+    """Return the error for a here-document."""
+    return DaemonError(
+        f"{path}:{line}",
+        "systemd knows no here-document ('<<'), a shell does",
+        "Take it out of the file, then run again.",
+    )
+
+
+def shell_stops(path: str, line: int, word: str) -> DaemonError:
+    """Return the error for a command with which a shell stops reading the file, and systemd does not."""
+    return DaemonError(
+        f"{path}:{line}",
+        f"a shell stops reading at '{word}' here, systemd does not",
+        "Take the command out of the file, then run again.",
     )
 
 
@@ -304,6 +387,11 @@ def not_shell(path: str, said: str) -> DaemonError:
 def bad_json(where: str, why: str) -> DaemonError:
     """Return the error for a daemon.json that dockerd cannot read."""
     return DaemonError(where, f"dockerd cannot read it as JSON: {why}", "Correct it, then run again.")
+
+
+def no_json_object(path: str) -> DaemonError:
+    """Return the error for a daemon.json that holds a list or a single value."""
+    return DaemonError(f"{path}:1", "it holds something other than an object", "Correct it, then run again.")
 
 
 def set_in_both(path: str, found: t.Sequence[tuple[str, str, str]]) -> DaemonError:

@@ -92,6 +92,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 # no white space, quotes, backslash, dollar, backtick, glob characters or comment signs.
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]{}~^!-]+\Z")
 _GLOB = re.compile(r"[\[\]]")
+# An IPv6 address in brackets is a pattern, too, but one that no file's name fits.
+_IPV6 = re.compile(r"(--?[A-Za-z-]+=?)?(tcp://)?\[[0-9A-Fa-f:.%]+\](:[0-9]+)?\Z")
 
 Value = t.Union[str, int, float, bool, t.Sequence[t.Any], t.Mapping[str, t.Any]]
 
@@ -211,7 +213,7 @@ def _check_address(name: str, value: str) -> None:
 
 def check_word(word: str) -> str:
     """Return the word if systemd and a shell read it alike from an options file. Raises DaemonError otherwise."""
-    bracketed = _GLOB.search(word) and not re.match(r"--?[A-Za-z-]+=?(tcp://)?\[[0-9A-Fa-f:.%]+\](:[0-9]+)?\Z", word)
+    bracketed = _GLOB.search(word) and not _IPV6.match(word)
     if not _SAFE.match(word) or bracketed or word.startswith("~"):
         raise errors.word_not_safe(word)
     return word
@@ -229,13 +231,13 @@ def parse_host(value: str) -> ListenAddress | None:
     if scheme in ("unix", "fd"):
         return None
     if scheme != "tcp":
-        raise errors.bad_listen_address(value, "dockerd listens on tcp://, unix:// and fd:// addresses only")
+        raise errors.unknown_scheme(value)
     match = re.match(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([A-Za-z0-9_.-]+)):([0-9]+)/?\Z", rest)
     if not match:
-        raise errors.bad_listen_address(value, "it is not ADDRESS:PORT")
+        raise errors.no_address_and_port(value)
     port = int(match.group(3))
     if not 1 <= port <= 65535:
-        raise errors.bad_listen_address(value, f"port {port} is not between 1 and 65535")
+        raise errors.port_out_of_range(value)
     if match.group(1):
         _check_address("host", match.group(1).partition("%")[0])
     elif re.match(r"[0-9.]+\Z", match.group(2)):

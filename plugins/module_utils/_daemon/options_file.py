@@ -91,7 +91,7 @@ def _check_mentions(
     for number, line in enumerate(text.split("\n"), 1):
         is_comment = line.lstrip(" \t").startswith("#")
         if mentioned.search(line) and not is_comment and (number not in in_both or "\r" in line):
-            raise errors.read_differently(path, number, _why_differently(line))
+            raise errors.read_differently(path, number, line)
 
 
 def _check_same(path: str, text: str, systemd: t.Sequence[Assignment], shell: t.Sequence[Assignment]) -> None:
@@ -101,38 +101,10 @@ def _check_same(path: str, text: str, systemd: t.Sequence[Assignment], shell: t.
     different = [start for start, value in ours + theirs if (start, value) not in ours or (start, value) not in theirs]
     if different:
         number = line_of(text, min(different))
-        raise errors.read_differently(path, number, _why_differently(text.split("\n")[number - 1]))
+        raise errors.read_differently(path, number, text.split("\n")[number - 1])
     for item in systemd:
         if _CONTROL.search(item.value or ""):
-            raise errors.read_differently(
-                path, line_of(text, item.start), "its value has control characters in it, which they treat differently"
-            )
-
-
-_WHY = (
-    (r"\s*(export|declare|readonly|local)\s", "systemd ignores a line that begins with a shell keyword like 'export'"),
-    (r"[^=]*\+=", "systemd does not know '+='"),
-    (r".*\r", "the line ends in a carriage return (DOS line ends), which a shell takes for a part of the value"),
-    (r".*[$`]", "systemd does not expand '$' and backticks, a shell does"),
-    (
-        r"\s*[A-Za-z_0-9]+\s*=\s*(\"[^\"]*\"|'[^']*'|\S*)\s+#",
-        "systemd takes a comment after the value for a part of it",
-    ),
-    (r"\s*[A-Za-z_0-9]+(\s+=|=[ \t]+\S)", "a shell allows no blank around '='"),
-    (r".*[;&|<>]", "systemd does not know ';', '&', '|' and redirections, a shell does"),
-    (r"\s*[A-Za-z_0-9]+=[^\"']", "a value with blanks in it and without quotes round it is a command to a shell"),
-    (r"\s*[A-Za-z_0-9]+=.*[\"']\s+[\"']", "systemd joins quoted parts with a blank in between, a shell does not"),
-    (r".*\\", "systemd and a shell treat the backslash differently"),
-    (r"\s*[A-Za-z_0-9]+=", "to a shell it is a part of something larger (such as 'if' or '&&' before it)"),
-)
-
-
-def _why_differently(line: str) -> str:
-    """Return in plain words why systemd and a shell read the line differently."""
-    for pattern, why in _WHY:
-        if re.match(pattern, line):
-            return why
-    return "systemd and a shell do not read the same from it"
+            raise errors.control_characters(path, line_of(text, item.start))
 
 
 def read_words(content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
@@ -150,11 +122,7 @@ def _words(found: t.Sequence[Assignment], text: str, path: str) -> tuple[str, ..
     words = tuple(word for word in re.split(r"[ \t\n]+", found[-1].value or "") if word)
     for word in words:
         if re.search(r"[\"'\\*?$`]", word) or ("[" in word and not _is_safe(word)):
-            raise errors.read_differently(
-                path,
-                line_of(text, found[-1].start),
-                f"the word {word} has a quote, backslash, '$', backtick or pattern in it, which they treat differently",
-            )
+            raise errors.odd_word(path, line_of(text, found[-1].start), word)
     return words
 
 
