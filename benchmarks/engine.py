@@ -24,7 +24,7 @@ LAB = CHECKOUT / "tests/lab/lab"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dockerfleet-remote-api/benchmarks"
 HOST = "benchmark"
 CONTAINERS = 500
-QUESTIONS = ("info", "list", "inspect")
+QUESTIONS = ("Info", "List", "Inspect")
 
 MAKE_CONTAINERS = f"""
 set -e
@@ -128,7 +128,7 @@ def main() -> None:
         measured = json.loads(run(LAB, "exec", HOST, "--", "python3", "-", str(rounds), stdin=MEASURE))
     finally:
         run(LAB, "down", HOST)
-    names = [name for name in order if name == "ping" or " / " in name]
+    names = [name for name in order if name == "Ping" or " / " in name]
     # The faster half of the runs: the rest is what else the machine did.
     wall = {name: statistics.median(sorted(taken[name])[: (rounds + 1) // 2]) for name in names}
     processor = {
@@ -138,8 +138,8 @@ def main() -> None:
     memory = {name: max(one[1] for one in runs) / 1024 for name, runs in zip(names, measured, strict=True)}
     machine = f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
     print(f"Engine of {suite} with {CONTAINERS} containers, {rounds} rounds, {machine}")
-    compare("Time of a task on the controller's clock", "s", wall, wall["ping"])
-    compare("Processor time of the module on the host", "s", processor, processor["ping"])
+    compare("Time of a task on the controller's clock", "s", wall, wall["Ping"])
+    compare("Processor time of the module on the host", "s", processor, processor["Ping"])
     compare("Peak memory of the module", "MiB", memory, 0)
 
 
