@@ -121,7 +121,7 @@ class Systemd:
             main_pid=int(found.get("MainPID") or 0),
             restarts=int(found.get("NRestarts") or 0),
             needs_reload=found.get("NeedDaemonReload") == "yes",
-            has_job=found.get("Job", "0") != "0",
+            has_job=found.get("Job", "") not in ("", "0"),
         )
 
     def loaded_command(self) -> str:

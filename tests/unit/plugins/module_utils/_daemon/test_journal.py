@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The journal: what it takes to have every file back, whatever happened in between."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import threading
+import time
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive, put_back
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError, read_state
+
+OLD, NEW = b"old \xff\n", b"new\n"
+
+
+@pytest.fixture
+def journal(tmp_path: pathlib.Path) -> Journal:
+    return Journal("docker.service", str(tmp_path / "lib/journal"))
+
+
+@pytest.fixture
+def there(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "there"
+    path.write_bytes(OLD)
+    path.chmod(0o604)
+    os.utime(path, ns=(1_000_000_007, 1_000_000_007))
+    return path
+
+
+def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert journal.pending() is None
+    new = tmp_path / "a/b/new"
+    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(new), None, NEW), (str(there), None, None)])
+    assert undo.directories == (str(tmp_path / "a"), str(tmp_path / "a/b"))
+    assert journal.pending() == undo
+    assert os.stat(journal.path).st_mode & 0o777 == 0o600
+    assert os.stat(os.path.dirname(journal.path)).st_mode & 0o777 == 0o700
+    journal.commit()
+    assert journal.pending() is None
+    journal.commit()
+
+
+def test_everything_is_put_back(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    before = read_state(str(there))
+    new, gone = tmp_path / "a/b/new", tmp_path / "gone"
+    gone.write_bytes(OLD)
+    undo = journal.begin([(str(there), before, NEW), (str(new), None, NEW), (str(gone), read_state(str(gone)), None)])
+    there.write_bytes(NEW)
+    there.chmod(0o600)
+    new.parent.mkdir(parents=True)
+    new.write_bytes(NEW)
+    (new.parent / ".new.abcdefgh.tmp").write_bytes(b"half")
+    gone.unlink()
+    assert put_back(undo) == [str(gone), str(new), str(there)]
+    assert read_state(str(there)) == before
+    assert gone.read_bytes() == OLD
+    assert not (tmp_path / "a").exists()
+    assert put_back(undo) == []
+
+
+def test_what_was_not_changed_yet_is_left_alone(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(tmp_path / "new"), None, NEW)])
+    assert put_back(undo) == []
+
+
+def test_what_somebody_else_changed_since_is_left_alone(journal: Journal, there: pathlib.Path) -> None:
+    undo = journal.begin([(str(there), read_state(str(there)), NEW)])
+    there.write_bytes(b"edited by hand\n")
+    assert put_back(undo) == []
+    assert there.read_bytes() == b"edited by hand\n"
+
+
+def test_a_changed_mode_alone_is_put_back(journal: Journal, there: pathlib.Path) -> None:
+    before = read_state(str(there))
+    undo = journal.begin([(str(there), before, NEW)])
+    there.chmod(0o644)
+    assert put_back(undo) == [str(there)]
+    assert read_state(str(there)) == before
+
+
+def test_a_directory_with_something_else_in_it_stays(journal: Journal, tmp_path: pathlib.Path) -> None:
+    undo = journal.begin([(str(tmp_path / "a/new"), None, NEW)])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/other").write_bytes(b"")
+    put_back(undo)
+    assert (tmp_path / "a/other").exists()
+
+
+def test_a_failure_does_not_keep_the_others_from_being_put_back(
+    journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_bytes(OLD)
+    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(blocked), read_state(str(blocked)), NEW)])
+    there.write_bytes(NEW)
+    blocked.unlink()
+    blocked.mkdir()
+    with pytest.raises(FilesError, match=str(blocked)):
+        put_back(undo)
+    assert there.read_bytes() == OLD
+
+
+def test_a_link_stays_a_link(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    link, dangling = tmp_path / "link", tmp_path / "dangling"
+    link.symlink_to(there)
+    dangling.symlink_to(tmp_path / "target")
+    undo = journal.begin([(str(link), read_state(str(link)), NEW), (str(dangling), None, NEW)])
+    there.write_bytes(NEW)
+    (tmp_path / "target").write_bytes(NEW)
+    put_back(undo)
+    assert link.is_symlink()
+    assert there.read_bytes() == OLD
+    assert dangling.is_symlink()
+    assert not dangling.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"entries": [{}]}', b'{"entries": 1, "directories": []}', b"\xff"]
+)
+def test_a_broken_journal_is_said(journal: Journal, content: bytes) -> None:
+    os.makedirs(os.path.dirname(journal.path))
+    pathlib.Path(journal.path).write_bytes(content)
+    with pytest.raises(DaemonError, match=f"^{journal.path}: an interrupted run left this journal"):
+        journal.pending()
+
+
+def test_of_two_runs_one_waits(tmp_path: pathlib.Path) -> None:
+    order: list[str] = []
+    held = threading.Event()
+
+    def first() -> None:
+        with exclusive("docker.service", 1, str(tmp_path)):
+            held.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait(5)
+    with exclusive("docker.service", 5, str(tmp_path)):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_or_gives_up_and_says_so(tmp_path: pathlib.Path) -> None:
+    with (
+        exclusive("docker.service", 1, str(tmp_path)),
+        pytest.raises(DaemonError, match="another run on this host has held the lock for 0 seconds"),
+        exclusive("docker.service", 0.1, str(tmp_path)),
+    ):
+        pass

@@ -1,0 +1,248 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what is asked for and what is there to what is to be done: on files in a directory, nothing is run."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import plan, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import ServiceState
+
+RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
+SOCKET = "--host=unix:///var/run/docker.sock"
+
+
+class Machine:
+    """A directory that stands for a host."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.options = root / "options"
+        self.json = root / "daemon.json"
+        self.unit = root / "lib/docker.service"
+        self.own = root / "etc/docker.service.d/zz-docker-remote-api.conf"
+        (root / "lib").mkdir()
+        (root / "etc/docker.service.d").mkdir(parents=True)
+        self.set_unit("-H fd:// $DOCKER_OPTS", file=True)
+
+    def set_unit(self, words: str, *, file: bool = False) -> None:
+        line = f"EnvironmentFile=-{self.options}\n" if file else ""
+        self.unit.write_text(f"[Service]\n{line}ExecStart=/usr/bin/dockerd {words}\n", encoding="ascii")
+
+    def plan(self, options: dict[str, Any] | None = None, running: str | None = None, **request: Any) -> plan.Plan:
+        """Return the plan; ``running`` is what the daemon runs with, nothing for a daemon that is down."""
+        asked = {"path": str(self.options), "daemon_json": str(self.json), **request}
+        argv = None if running is None else ("/usr/bin/dockerd", *running.split())
+        process = None if argv is None else Process(7, argv, 2**62)
+        return plan.make(plan.Request(options or {}, **asked), RUNNING, process)
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr(unit, "_UNIT_DIRECTORIES", (str(tmp_path / "etc"), str(tmp_path / "lib")))
+    monkeypatch.setattr(unit, "drop_in_path", lambda name: str(tmp_path / f"etc/{name}.d/{unit.DROP_IN_NAME}"))
+    return Machine(tmp_path)
+
+
+def changed(found: plan.Plan) -> list[str]:
+    return [pathlib.Path(change.path).name for change in found.changes]
+
+
+def test_nothing_is_to_be_done_where_all_is_so(machine: Machine) -> None:
+    machine.options.write_text('DOCKER_OPTS="--debug"\n', encoding="ascii")
+    found = machine.plan({"debug": True}, running="-H fd:// --debug")
+    assert (found.changes, found.restart_reasons, found.reload_due) == ((), (), False)
+
+
+def test_a_restart_is_seen_on_the_running_daemon(machine: Machine) -> None:
+    machine.options.write_text('DOCKER_OPTS="--debug"\n', encoding="ascii")
+    found = machine.plan({"debug": True}, running="-H fd://")
+    assert found.changes == ()
+    assert found.restart_reasons == ("it runs with other arguments",)
+    assert machine.plan({}).restart_reasons == ("the service is not running (it is active)",)
+
+
+def test_new_certificates_are_a_reason_to_restart(machine: Machine) -> None:
+    tls = {"tlsverify": True}
+    for name in ("tlscacert", "tlscert", "tlskey"):
+        (machine.root / name).write_text("", encoding="ascii")
+        tls[name] = str(machine.root / name)  # type: ignore[assignment]  # values of any kind
+    words = " ".join(["-H fd://", "--tlsverify", *(f"--{name}={tls[name]}" for name in list(tls)[1:])])
+    words = words.replace("-H fd://", "-H fd://", 1)
+    assert machine.plan(tls, running=words).restart_reasons == ()
+    process = Process(7, ("/usr/bin/dockerd", *words.split()), 1)
+    request = plan.Request(tls, path=str(machine.options), daemon_json=str(machine.json))
+    reasons = plan.make(request, RUNNING, process).restart_reasons
+    assert len(reasons) == 3
+    assert all("is newer than the running daemon" in reason for reason in reasons)
+
+
+def test_a_unit_that_reads_nothing_gets_a_drop_in(machine: Machine) -> None:
+    machine.set_unit("-H fd://")
+    found = machine.plan({"debug": True}, running="-H fd://")
+    assert changed(found) == ["options", "zz-docker-remote-api.conf"]
+    assert found.argv == ("/usr/bin/dockerd", "-H", "fd://", "--debug")
+    assert found.reload_due
+
+
+def test_or_is_edited(machine: Machine) -> None:
+    machine.set_unit("-H fd://")
+    found = machine.plan({"debug": True}, unit_wiring="edit")
+    assert changed(found) == ["options", "docker.service"]
+    assert found.changes[1].shown[1].endswith("-H fd:// $DOCKER_OPTS\n")
+
+
+def test_or_is_refused(machine: Machine) -> None:
+    machine.set_unit("-H fd://")
+    with pytest.raises(DaemonError, match="unit_wiring is 'none'"):
+        machine.plan({"debug": True}, unit_wiring="none")
+
+
+def test_a_drop_in_of_an_earlier_run_will_do(machine: Machine) -> None:
+    machine.set_unit("-H fd://")
+    machine.own.write_bytes(machine.plan({"debug": True}).changes[1].after or b"")
+    assert changed(machine.plan({"debug": True})) == ["options"]
+    assert changed(machine.plan({"debug": True}, unit_wiring="none")) == ["options"]
+
+
+def test_a_drop_in_that_is_not_needed_goes(machine: Machine) -> None:
+    machine.own.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd $DOCKER_OPTS\n", encoding="ascii")
+    found = machine.plan({"debug": True})
+    assert [(change.path, change.after) for change in found.changes][1:] == [(str(machine.own), None)]
+    assert found.argv == ("/usr/bin/dockerd", "-H", "fd://", "--debug")
+
+
+def test_a_later_drop_in_wins_and_is_refused(machine: Machine) -> None:
+    later = machine.own.parent / "zzz.conf"
+    later.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd://\n", encoding="ascii")
+    with pytest.raises(DaemonError, match=f"{later}: this drop-in of docker.service is read after {machine.own}"):
+        machine.plan({"debug": True})
+
+
+def test_a_later_drop_in_that_sets_something_else_is_none_of_our_business(machine: Machine) -> None:
+    (machine.own.parent / "zzz.conf").write_text("[Service]\nEnvironmentFile=-/nowhere\nNice=1\n", encoding="ascii")
+    assert changed(machine.plan({"debug": True})) == ["options"]
+
+
+def test_another_file_with_the_variable_is_refused(machine: Machine) -> None:
+    more = machine.root / "more"
+    more.write_text("DOCKER_OPTS=--icc\n", encoding="ascii")
+    (machine.own.parent / "aaa.conf").write_text(f"[Service]\nEnvironmentFile={more}\n", encoding="ascii")
+    with pytest.raises(DaemonError, match=f"{more}: it sets DOCKER_OPTS too"):
+        machine.plan({"debug": True})
+
+
+def test_a_demanded_environment_file_has_to_be_there(machine: Machine) -> None:
+    (machine.own.parent / "aaa.conf").write_text("[Service]\nEnvironmentFile=/nowhere\n", encoding="ascii")
+    with pytest.raises(DaemonError, match="/nowhere: docker.service demands this"):
+        machine.plan({"debug": True})
+
+
+def test_options_in_the_unit_itself_move_to_the_file(machine: Machine) -> None:
+    text = machine.unit.read_text(encoding="ascii")
+    machine.unit.write_text(
+        text.replace("[Service]\n", "[Service]\nEnvironment=DOCKER_OPTS=--icc=false\n"), encoding="ascii"
+    )
+    assert machine.plan({"debug": True}).words == ("--icc=false", "--debug")
+
+
+@pytest.mark.parametrize(
+    ("unit_words", "options", "configuration", "words"),
+    [
+        ("-H fd:// $DOCKER_OPTS", {"host": ["tcp://1.1.1.1:2"]}, {}, ["--host=tcp://1.1.1.1:2"]),
+        ("$DOCKER_OPTS", {"host": ["tcp://1.1.1.1:2"]}, {}, [SOCKET, "--host=tcp://1.1.1.1:2"]),
+        (
+            "$DOCKER_OPTS",
+            {"host": ["tcp://1.1.1.1:2", "unix:///x"]},
+            {},
+            ["--host=tcp://1.1.1.1:2", "--host=unix:///x"],
+        ),
+        ("$DOCKER_OPTS", {"debug": True}, {}, ["--debug"]),
+        ("$DOCKER_OPTS", {"tls": False}, {}, [SOCKET, "--tls=false"]),
+        ("$DOCKER_OPTS", {"debug": True}, {"hosts": ["tcp://1.1.1.1:2"]}, ["--debug"]),
+    ],
+)
+def test_the_local_socket_stays(
+    machine: Machine, unit_words: str, options: dict[str, Any], configuration: dict[str, Any], words: list[str]
+) -> None:
+    machine.set_unit(unit_words, file=True)
+    machine.json.write_text(json.dumps(configuration), encoding="ascii")
+    assert list(machine.plan(options).words) == words
+
+
+def test_local_sockets_that_are_moved_out_of_the_file_stay(machine: Machine) -> None:
+    machine.set_unit("$DOCKER_OPTS", file=True)
+    machine.json.write_text('{"hosts": ["unix:///x", "tcp://1.1.1.1:2"], "debug": true}', encoding="ascii")
+    found = machine.plan({"host": ["tcp://2.2.2.2:2"]}, on_conflict="move")
+    assert found.words == ("--host=unix:///x", "--host=tcp://2.2.2.2:2")
+    assert changed(found) == ["daemon.json.before-remote-api.1", "daemon.json", "options"]
+    assert json.loads(found.changes[1].after or b"") == {"debug": True}
+    assert found.changes[0].after == machine.json.read_bytes()
+
+
+def test_all_conflicts_are_named_with_both_values(machine: Machine) -> None:
+    machine.json.write_text('{"dns": ["1.1.1.1"], "labels": ["a=b"], "mtu": 9}', encoding="ascii")
+    with pytest.raises(DaemonError) as caught:
+        machine.plan({"dns": ["8.8.8.8"], "label": ["a=b"]})
+    assert caught.value.cause.endswith(
+        'dns (on the command line: 8.8.8.8; in the file: ["1.1.1.1"]); '
+        'labels (on the command line: a=b; in the file: ["a=b"])'
+    )
+
+
+def test_listening_and_tls_in_daemon_json_are_seen(machine: Machine) -> None:
+    machine.set_unit("", file=True)
+    files = {name: str(machine.root / name) for name in ("tlscacert", "tlscert", "tlskey")}
+    machine.json.write_text(
+        json.dumps({"hosts": ["tcp://1.1.1.1:2376", "unix:///x"], "tlsverify": True, **files}), encoding="ascii"
+    )
+    found = machine.plan({})
+    assert [address.port for address in found.after.listen] == [2376]
+    assert found.after.local_sockets == ("/x",)
+    assert found.after.uses_tls
+    assert found.tls is not None
+    assert found.tls.ca == files["tlscacert"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "wanted", "after"),
+    [
+        (None, True, {"live-restore": True}),
+        ({"debug": True}, True, {"debug": True, "live-restore": True}),
+        ({"live-restore": True}, True, None),
+        ({"live-restore": True}, False, {"live-restore": False}),
+        ({}, False, None),
+        ({}, None, None),
+    ],
+)
+def test_live_restore_is_kept_in_daemon_json(
+    machine: Machine, configuration: dict[str, Any] | None, wanted: bool | None, after: dict[str, Any] | None
+) -> None:
+    if configuration is not None:
+        machine.json.write_text(json.dumps(configuration), encoding="ascii")
+    found = machine.plan({}, running="-H fd://", live_restore=wanted)
+    assert [json.loads(change.after or b"") for change in found.changes] == ([] if after is None else [after])
+    assert found.restart_reasons == ()
+
+
+def test_live_restore_against_the_command_line_is_refused(machine: Machine) -> None:
+    machine.options.write_text('DOCKER_OPTS="--live-restore"\n', encoding="ascii")
+    assert machine.plan({}, live_restore=True).changes == ()
+    with pytest.raises(
+        DaemonError, match="the option live-restore there is on, and live_restore asks for the opposite"
+    ):
+        machine.plan({}, live_restore=False)
+
+
+def test_diffs_show_the_options_and_no_other_line(machine: Machine) -> None:
+    machine.options.write_text('PASSWORD=secret\nDOCKER_OPTS="--icc=false"\n', encoding="ascii")
+    (change,) = machine.plan({"debug": True}).changes
+    assert change.shown == ('DOCKER_OPTS="--icc=false"\n', 'DOCKER_OPTS="--icc=false --debug"\n')

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is made of systemd's answers and of the daemon's journal."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import (
+    Completed,
+    ServiceState,
+    Systemd,
+    condense,
+    unit_name,
+)
+
+JOURNALS = [
+    (
+        [
+            "Starting docker.service - Docker Application Container Engine...",
+            'time="2026-01-02T03:04:05.6Z" level=info msg="Starting up"',
+            "failed to start daemon: Error initializing network controller: bridge nosuch0 is not there",
+            "docker.service: Main process exited, code=exited, status=1/FAILURE",
+            "docker.service: Failed with result 'exit-code'.",
+            "Failed to start docker.service - Docker Application Container Engine.",
+        ],
+        ["failed to start daemon: Error initializing network controller: bridge nosuch0 is not there"],
+    ),
+    (
+        [
+            'time="x" level=warning msg="Your kernel does not support x"',
+            'time="x" level=error msg="a \\"quoted\\" word" module=grpc',
+            'time="x" level=error msg="a \\"quoted\\" word" module=grpc',
+            "time=x level=fatal msg=short",
+        ],
+        ['a "quoted" word', "short"],
+    ),
+    (
+        ["unable to configure the Docker daemon with file /d: x", ""],
+        ["unable to configure the Docker daemon with file /d: x"],
+    ),
+    (["a", "b", "c", "d"], ["b", "c", "d"]),
+    (["panic: x", "goroutine 1", 'level=error msg="not \\xjson"'], ["panic: x", '"not \\xjson"']),
+    ([], []),
+]
+
+
+@pytest.mark.parametrize(("lines", "matters"), JOURNALS)
+def test_a_journal_is_condensed_to_what_matters(lines: list[str], matters: list[str]) -> None:
+    assert condense(lines) == matters
+
+
+@pytest.mark.parametrize(
+    ("shown", "running", "failed"),
+    [
+        ("ActiveState=active\nMainPID=7\nJob=", True, False),
+        ("ActiveState=reloading\nMainPID=7", True, False),
+        ("ActiveState=activating\nSubState=start\nMainPID=7\nJob=12", False, False),
+        ("ActiveState=activating\nSubState=start\nMainPID=7\nNRestarts=1", False, True),
+        ("ActiveState=inactive\nJob=12", False, False),
+        ("ActiveState=inactive\nJob=", False, True),
+        ("ActiveState=inactive\nJob=0", False, True),
+        ("ActiveState=failed\nJob=", False, True),
+        ("ActiveState=deactivating\nMainPID=7\nNRestarts=3", False, False),
+    ],
+)
+def test_states_are_told_apart(shown: str, running: bool, failed: bool) -> None:
+    state = Systemd("docker.service", lambda argv, timeout: Completed(0, shown, "")).state()
+    assert isinstance(state, ServiceState)
+    assert (state.is_running, state.has_failed) == (running, failed)
+
+
+def test_a_loaded_command_is_read() -> None:
+    shown = "ExecStart={ path=/d ; argv[]=/d -H fd:// $X ; ignore_errors=no ; start_time=[n/a] }\n"
+    assert Systemd("docker.service", lambda argv, timeout: Completed(0, shown, "")).loaded_command() == "/d -H fd:// $X"
+
+
+def test_units_have_full_names() -> None:
+    assert [unit_name(name) for name in ("docker", "docker.service", "a.b")] == [
+        "docker.service",
+        "docker.service",
+        "a.b.service",
+    ]

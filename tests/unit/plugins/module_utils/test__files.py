@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whole files or none: written in one step, with what was asked for, and nothing left beside them."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import threading
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    FilesError,
+    make_directories,
+    missing_directories,
+    read_file,
+    read_state,
+    remove_file,
+    remove_leftovers,
+    write_atomically,
+)
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "folder/file"
+
+
+def test_a_file_is_made_with_mode_owner_and_time(path: pathlib.Path) -> None:
+    path.parent.mkdir()
+    write_atomically(str(path), b"new", mode=0o604, uid=os.getuid(), gid=os.getgid(), mtime_ns=1_000_000_007)
+    state = read_state(str(path))
+    assert state is not None
+    assert (state.content, state.mode, state.mtime_ns) == (b"new", 0o604, 1_000_000_007)
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_link_stays_and_its_target_changes(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path.parent.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("folder/file")
+    write_atomically(str(link), b"new", mode=0o644)
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+    remove_file(str(link))
+    assert link.is_symlink()
+    assert not path.exists()
+
+
+def test_a_reader_sees_the_old_bytes_or_the_new_ones(path: pathlib.Path) -> None:
+    path.parent.mkdir()
+    versions = [bytes([number]) * 100_000 for number in range(2)]
+    path.write_bytes(versions[0])
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(100):
+            write_atomically(str(path), versions[number % 2], mode=0o644)
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(path.read_bytes())
+    thread.join()
+    assert seen == set(versions)
+
+
+def test_a_failure_leaves_everything_as_it_was(path: pathlib.Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(FilesError, match=f"^{path}: it cannot be written .*directory"):
+        write_atomically(str(path), b"new", mode=0o644)
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_what_cannot_be_is_said_with_a_remedy(path: pathlib.Path) -> None:
+    with pytest.raises(FilesError, match="No such file or directory.*Create its directory first"):
+        write_atomically(str(path), b"new", mode=0o644)
+    path.parent.write_bytes(b"")
+    with pytest.raises(FilesError, match="it cannot be read .Not a directory"):
+        read_file(str(path))
+    with pytest.raises(FilesError, match="it cannot be removed"):
+        remove_file(str(path))
+    with pytest.raises(FilesError, match="it cannot be created"):
+        make_directories(str(path / "x"), 0o755)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_only_files_are_read_and_nobody_waits(path: pathlib.Path, kind: str) -> None:
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(FilesError, match="(not a regular file|Is a directory)"):
+        read_state(str(path))
+
+
+def test_what_is_not_there_is_none(path: pathlib.Path) -> None:
+    assert read_file(str(path)) is None
+    remove_file(str(path))
+
+
+def test_directories_are_made_as_far_as_they_are_missing(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    deep = path / "a/b"
+    assert missing_directories(str(deep)) == [str(tmp_path / "folder"), str(path), str(path / "a")]
+    make_directories(str(deep), 0o750)
+    assert missing_directories(str(deep)) == []
+    assert path.stat().st_mode & 0o777 == 0o750
+    make_directories(str(deep), 0o700)
+
+
+def test_only_leftovers_of_the_file_are_removed(path: pathlib.Path) -> None:
+    path.parent.mkdir()
+    kept = ["file", ".file.tmp", ".file.abc.tmp", ".other.abcdefgh.tmp", "file.abcdefgh.tmp"]
+    for name in [*kept, ".file.abcdefgh.tmp", ".file.a_c3e5gh.tmp"]:
+        (path.parent / name).touch()
+    remove_leftovers(str(path))
+    assert sorted(os.listdir(path.parent)) == sorted(kept)
