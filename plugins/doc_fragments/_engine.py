@@ -65,7 +65,7 @@ options:
     type: int
     default: 60
 requirements:
-  - requests >= 2.25 (C(python3-requests)) where the task runs
+  - requests >= 2.25 (C(python3-requests)) where the task runs, unless it talks to a unix socket
 notes:
   - Files and environment variables are those of the machine where the task runs. Use C(delegate_to=localhost) for
     certificates that are on the controller.

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""The adapter through which requests talks to an engine, over a unix socket, TCP or TLS alike.
+"""The way to an engine over the network, plain or with TLS, by requests.
 
 requests and urllib3 do HTTP and keep the connection; the socket comes from :mod:`dial`. So neither the environment
 (proxies, C(REQUESTS_CA_BUNDLE), C(~/.netrc)) nor the version of requests has a say in where a request goes and which
@@ -49,6 +49,7 @@ try:
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection
     from urllib3.connectionpool import HTTPConnectionPool
+    from urllib3.exceptions import HTTPError
 except ImportError as exc:
     _MISSING: str | None = str(exc)
     if not t.TYPE_CHECKING:
@@ -72,16 +73,12 @@ class _EnginePool(HTTPConnectionPool):
     """A pool that keeps one connection to one engine."""
 
     def __init__(self, watch: Watch) -> None:
-        # What the Host header says. Over a unix socket it only has to be there.
-        connection = watch.connection
-        self._name = "localhost" if connection.socket_path is not None else connection.host
-        self._port = connection.port or None
-        super().__init__(self._name, self._port, maxsize=1)
+        super().__init__(watch.connection.host, watch.connection.port, maxsize=1)
         self._watch = watch
 
     def _new_conn(self) -> _EngineConnection:
         """Return a connection that is not dialled yet."""
-        connection = _EngineConnection(self._name, self._port)
+        connection = _EngineConnection(self._watch.connection.host, self._watch.connection.port)
         connection.watch = self._watch
         return connection
 
@@ -107,16 +104,48 @@ class EngineAdapter(HTTPAdapter):
         self._pool.close()
 
 
-def open_session(watch: Watch) -> requests.Session:
-    """Return a session that talks to the watch's engine alone. Raises MissingLibraryError."""
-    if _MISSING is not None:
-        raise missing_library(sys.executable, platform.node(), _MISSING)
-    session = requests.Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers.update({"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity"})
-    session.mount("http://", EngineAdapter(watch))
-    return session
+class RemoteResponse:
+    """An answer over the network."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def read(self, size: int) -> bytes:
+        """Return up to this many bytes of the body, none at its end. Raises urllib3's HTTPError."""
+        return t.cast(bytes, self._response.raw.read(size))
+
+    def close(self) -> None:
+        """Give the connection back when all was read, else close it."""
+        self._response.close()
 
 
-__all__ = ("EngineAdapter", "open_session")
+class RemoteTransport:
+    """The way to an engine over TCP, with TLS where the connection says so."""
+
+    errors: tuple[type[Exception], ...] = ()
+
+    def __init__(self, watch: Watch) -> None:
+        """Connects nowhere yet. Raises MissingLibraryError."""
+        if _MISSING is not None:
+            raise missing_library(sys.executable, platform.node(), _MISSING)
+        self.errors = (requests.RequestException, HTTPError)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.clear()
+        self._session.mount("http://", EngineAdapter(watch))
+
+    def send(self, method: str, target: str, body: bytes | None, headers: t.Mapping[str, str]) -> RemoteResponse:
+        """Send a request and return its answer. Raises EngineError and the errors of requests and urllib3."""
+        response = self._session.request(
+            method, f"http://engine{target}", data=body, headers=dict(headers), stream=True, allow_redirects=False
+        )
+        return RemoteResponse(response)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+__all__ = ("EngineAdapter", "RemoteTransport")

@@ -13,13 +13,13 @@ import re
 import typing as t
 from urllib.parse import quote, urlencode
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.adapter import open_session
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
     EngineError,
     answer_too_big,
     bad_api_version,
     bad_status,
+    cut_off,
     not_an_engine,
     one_line,
     sample,
@@ -27,9 +27,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
-
-if t.TYPE_CHECKING:  # pragma: no cover
-    import requests
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.transport import Response, open_transport
 
 # The newest version whose answers the modules are tested with. Later engines speak it as well: they refuse only what is
 # below their MinAPIVersion, which is far lower.
@@ -83,7 +81,7 @@ class Engine:
         """Connects nowhere yet. Raises MissingLibraryError."""
         self.connection = connection
         self._watch = Watch(connection)
-        self._session = open_session(self._watch)
+        self._transport = open_transport(self._watch)
         self._version = connection.api_version
 
     def __enter__(self) -> Engine:
@@ -92,7 +90,7 @@ class Engine:
 
     def __exit__(self, *exc: object) -> None:
         """Close the connection."""
-        self._session.close()
+        self._transport.close()
 
     @property
     def api_version(self) -> str:
@@ -159,9 +157,9 @@ class Engine:
 
         :param silence: the time limit is for the time in which nothing comes. Raises EngineError.
         """
-        url = "http://engine" + (f"/v{self.api_version}" if versioned else "") + path + query_string(query)
+        target = (f"/v{self.api_version}" if versioned else "") + path + query_string(query)
         endpoint = f"{method} {path}"
-        sent = dict(headers or {})
+        sent = {"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity", **(headers or {})}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -169,14 +167,12 @@ class Engine:
         self._watch.start(seconds, silence=silence)
         self._watch.phase = f"waiting for the answer to {endpoint}"
         with self.plain_words(endpoint):
-            response = self._session.request(
-                method, url, data=content, headers=sent, stream=True, allow_redirects=False, timeout=None
-            )
+            response = self._transport.send(method, target, content, sent)
         return Exchange(self, self._watch, endpoint, response)
 
     def plain_words(self, endpoint: str) -> t.ContextManager[None]:
         """Return a context in which errors of HTTP are raised as EngineError."""
-        return _PlainWords(self._watch, endpoint)
+        return _PlainWords(self._watch, endpoint, self._transport.errors)
 
     def _refusal(self, answer: Answer) -> EngineError:
         """Return the error for an answer whose status is not accepted."""
@@ -200,15 +196,15 @@ class Engine:
 class Exchange:
     """A request that was sent, and the answer that is being read. Use it in a C(with) statement."""
 
-    def __init__(self, engine: Engine, watch: Watch, endpoint: str, response: requests.Response) -> None:
+    def __init__(self, engine: Engine, watch: Watch, endpoint: str, response: Response) -> None:
         self._engine = engine
         self._watch = watch
         self._endpoint = endpoint
         self._response = response
         watch.reached = True
         watch.phase = f"reading the answer to {endpoint}"
-        self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.status = response.status
+        self.headers = response.headers
 
     def __enter__(self) -> Exchange:
         """Return the exchange."""
@@ -220,8 +216,20 @@ class Exchange:
 
     def chunks(self) -> t.Iterator[bytes]:
         """Yield the body in pieces of at most 64 KiB as it comes. Raises EngineError."""
+        received = 0
         with self._engine.plain_words(self._endpoint):
-            yield from self._response.iter_content(_CHUNK)
+            while piece := self._response.read(_CHUNK):
+                received += len(piece)
+                yield piece
+        self._check_length(received)
+
+    def _check_length(self, received: int) -> None:
+        """Raise EngineError when the connection ended too early, which neither library tells in all its versions."""
+        promised = self.headers.get("content-length", "")
+        has_body = not self._endpoint.startswith("HEAD ") and self.status not in (204, 304)
+        if has_body and promised.isdigit() and received < int(promised):
+            detail = f"after {received} of {promised} bytes"
+            raise cut_off(self._engine.connection.address, self._watch.phase, detail, reached=True)
 
     def read(self) -> Answer:
         """Return the whole answer. Raises EngineError."""
@@ -237,21 +245,19 @@ class Exchange:
 
 
 class _PlainWords:
-    """A context in which the errors of requests, urllib3 and http.client are raised as EngineError."""
+    """A context in which the errors of a transport are raised as EngineError."""
 
-    def __init__(self, watch: Watch, endpoint: str) -> None:
+    def __init__(self, watch: Watch, endpoint: str, errors: tuple[type[Exception], ...]) -> None:
         self._watch = watch
         self._endpoint = endpoint
+        self._errors = errors
 
     def __enter__(self) -> None:
         """Do nothing."""
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Raise EngineError for an error that is about HTTP; leave all others alone."""
-        import requests
-        import urllib3
-
-        if isinstance(exc, (requests.RequestException, urllib3.exceptions.HTTPError)):
+        if isinstance(exc, self._errors):
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import explain_http
 
             raise explain_http(exc, self._watch, self._endpoint) from exc

@@ -137,8 +137,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.cli
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import *
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import MissingLibraryError
 params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
+Engine(resolve(params, Surroundings.none()))  # the local socket needs no library
 try:
-    Engine(resolve(params, Surroundings.none()))
+    Engine(resolve({**params, "docker_host": "tcp://docker1"}, Surroundings.none()))
 except MissingLibraryError as exc:
     print(exc)
 """
@@ -154,6 +155,8 @@ def test_requests_is_missing() -> None:
 IMPORTS = """
 import sys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import client
+assert "requests" not in sys.modules and "urllib3" not in sys.modules
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import adapter
 assert "requests" in sys.modules
 print(*sorted(name for name in ("chardet", "charset_normalizer", "idna", "cryptography") if name in sys.modules))
 import charset_normalizer, idna, requests
