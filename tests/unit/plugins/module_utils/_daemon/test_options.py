@@ -24,9 +24,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 )
 
 
-@pytest.mark.parametrize(
-    "words", [["-H", "x"], ["-Hx"], ["-H=x"], ["--host", "x"], ["--host=x"]], ids=lambda words: " ".join(words)
-)
+@pytest.mark.parametrize("words", [["-H", "x"], ["-Hx"], ["-H=x"], ["--host", "x"], ["--host=x"]], ids=" ".join)
 def test_ways_to_write_an_option_are_the_same(words: list[str]) -> None:
     (option,) = read_arguments(words, "here")
     assert (option.name, option.value, list(option.words)) == ("host", "x", words)

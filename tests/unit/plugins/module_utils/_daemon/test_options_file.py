@@ -71,12 +71,12 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-@pytest.mark.parametrize(("text", "words"), ALIKE, ids=[text for text, _ in ALIKE])
+@pytest.mark.parametrize(("text", "words"), ALIKE, ids=[row[0] for row in ALIKE])
 def test_what_both_read_alike_is_read(text: str, words: str) -> None:
     assert read_words(encoded(text), "f", "DOCKER_OPTS") == tuple(words.split())
 
 
-@pytest.mark.parametrize(("text", "line", "says"), DIFFERENT, ids=[text for text, _, _ in DIFFERENT])
+@pytest.mark.parametrize(("text", "line", "says"), DIFFERENT, ids=[row[0] for row in DIFFERENT])
 def test_what_they_read_differently_is_refused_with_its_line(text: str, line: int, says: str) -> None:
     with pytest.raises(DaemonError, match=rf"^f:{line}: .*{says}.*then run again"):
         read_words(encoded(text), "f", "DOCKER_OPTS")
