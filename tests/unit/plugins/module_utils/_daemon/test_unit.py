@@ -173,7 +173,8 @@ def test_drop_ins_are_read_in_the_order_of_their_names(directories: list[pathlib
     write(lib / "my-docker.service")
     for path in (
         lib / "my-docker.service.d/50-b.conf", run / "my-docker.service.d/10-c.conf",
-        etc / "my-docker.service.d/90-a.conf", etc / "my-docker.service.d/50-b.conf", etc / "service.d/20-all.conf", etc / "service.d/10-c.conf",
+        etc / "my-docker.service.d/90-a.conf", etc / "my-docker.service.d/50-b.conf",
+        etc / "service.d/20-all.conf", etc / "service.d/10-c.conf",
         lib / "my-.service.d/30-my.conf", etc / "my-docker.service.d/not.a.conf.bak",
     ):  # fmt: skip
         write(path)
