@@ -1,0 +1,187 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""daemon_options by way of Ansible: the layouts of distributions, containers through a restart, a lost connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, run, wait_for
+
+MODULE = "dockerfleet.remote_api.daemon_options"
+JOURNAL = "/var/lib/docker-remote-api/docker.service.journal"
+COUNT = "i=0; while :; do i=$((i + 1)); echo $i >/count; sleep 0.1; done"
+
+
+def play(ansible: Ansible, host: Host, *arguments: str, **options: Any) -> Run:
+    """Run the module on a host."""
+    tasks = [{"name": "Set the options", MODULE: options}]
+    return ansible.playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}], [host], *arguments)
+
+
+def result(done: Run, host: Host) -> dict[str, Any]:
+    """Return the module's result."""
+    return done.result(host, MODULE)
+
+
+LAYOUTS = [
+    ("bullseye", "opensuse", "/etc/sysconfig/docker", "DOCKER_OPTS", []),
+    ("trixie", "opensuse", "/etc/sysconfig/docker", "DOCKER_OPTS", []),
+    ("bookworm", "sysconfig", "/etc/sysconfig/docker", "OPTIONS", ["--log-driver=journald", "--live-restore"]),
+    ("forky", "sysconfig", "/etc/sysconfig/docker", "OPTIONS", ["--log-driver=journald", "--live-restore"]),
+    ("forky", "docker-ce", "/etc/default/docker", "DOCKER_OPTS", []),
+]
+
+
+@pytest.mark.parametrize(("suite", "variant", "path", "variable", "kept"), LAYOUTS, ids=str)
+def test_the_options_are_kept_where_the_distribution_keeps_them(
+    lab: Lab, ansible: Ansible, suite: str, variant: str, path: str, variable: str, kept: list[str]
+) -> None:
+    host = lab.host("layout", suite, variant)
+    wanted = {"options": {"host": ["tcp://127.0.0.1:2375"], "dns": ["8.8.8.8"]}}
+    before = host.sh(f"cat {path} 2>/dev/null || true")
+    planned = play(ansible, host, "--check", "--diff", **wanted)
+    assert result(planned, host)["changed"]
+    assert host.sh(f"cat {path} 2>/dev/null || true") == before
+
+    done = result(play(ansible, host, **wanted), host)
+    assert (done["options_file"], done["variable"], done["restarted"]) == (path, variable, True)
+    assert done["argv"] == result(planned, host)["argv"]
+    assert host.argv()[1:] == done["argv"][1:]
+    assert [word for word in done["options"] if word in kept] == kept
+    assert host.sh("docker -H tcp://127.0.0.1:2375 info --format '{{.ID}}'")
+    assert host.sh("docker info --format '{{.ID}}'") == host.sh(
+        "docker -H tcp://127.0.0.1:2375 info --format '{{.ID}}'"
+    )
+    words = host.sh(f". {path}; printf '%s ' ${variable}").split()
+    assert words == done["options"]
+
+    started = host.starts()
+    assert not result(play(ansible, host, **wanted), host)["changed"]
+    assert not result(play(ansible, host, "--check", **wanted), host)["changed"]
+    assert host.starts() == started
+
+    away = result(play(ansible, host, options={}, remove=["host", "dns"]), host)
+    assert away["changed"]
+    assert away["options"] == kept
+    assert host.sh("docker info --format '{{.ID}}'")
+    lab.down(host)
+
+
+@pytest.fixture(scope="module", params=["bookworm", "forky"])
+def counting(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A host with a container that counts."""
+    host = lab.host("counting", request.param)
+    host.exec("docker", "run", "--detach", "--name", "counter", host.make_image(), "sh", "-c", COUNT)
+    wait_for(lambda: count(host) > 0, "the container to count")
+    yield host
+    lab.down(host)
+
+
+def count(host: Host) -> int:
+    """Return how far the container on the host has counted, seen from outside."""
+    pid = host.sh("docker inspect --format '{{.State.Pid}}' counter")
+    return int(host.sh(f"cat /proc/{pid}/root/count 2>/dev/null || echo 0") or 0)
+
+
+def state(host: Host) -> dict[str, Any]:
+    """Return the container's state."""
+    found: dict[str, Any] = json.loads(host.sh("docker inspect --format '{{json .State}}' counter"))
+    return found
+
+
+def test_containers_run_on_through_the_restart_with_live_restore(counting: Host, ansible: Ansible) -> None:
+    """And before that, without it, the result says that they would not; the daemon is not restarted for the setting."""
+    label: dict[str, Any] = {"options": {"label": ["a=b"]}}
+    without = play(ansible, counting, "--check", **label)
+    assert result(without, counting)["containers_stopped"] == 1
+    assert "The restart would stop 1 running containers, since live-restore is off." in without.output
+
+    pid, reached, started = state(counting)["Pid"], count(counting), counting.starts()
+    turned_on = result(play(ansible, counting, live_restore=True), counting)
+    assert (turned_on["changed"], turned_on["restarted"], turned_on["containers_stopped"]) == (True, False, 0)
+    assert counting.starts() == started
+    assert json.loads(counting.read("/etc/docker/daemon.json")) == {"live-restore": True}
+    assert counting.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "true"
+
+    restarted = play(ansible, counting, **label)
+    assert (result(restarted, counting)["restarted"], result(restarted, counting)["containers_stopped"]) == (True, 0)
+    assert "running containers" not in restarted.output
+    after = state(counting)
+    assert (after["Running"], after["Pid"]) == (True, pid)
+    wait_for(lambda: count(counting) > reached + 20, "the container to count on")
+
+    turned_off = result(play(ansible, counting, live_restore=False), counting)
+    assert (turned_off["changed"], turned_off["restarted"]) == (True, False)
+    assert counting.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "false"
+
+
+def test_one_run_turns_it_on_and_restarts(counting: Host, ansible: Ansible) -> None:
+    pid = state(counting)["Pid"]
+    done = result(play(ansible, counting, options={"label": ["a=c"]}, live_restore=True), counting)
+    assert (done["restarted"], done["containers_stopped"]) == (True, 0)
+    assert (state(counting)["Running"], state(counting)["Pid"]) == (True, pid)
+    again = result(play(ansible, counting, options={"label": ["a=c"]}, live_restore=True), counting)
+    assert not again["changed"]
+
+
+def test_live_restore_is_refused_in_a_swarm(counting: Host, ansible: Ansible) -> None:
+    play(ansible, counting, live_restore=False)
+    counting.sh("docker swarm init --advertise-addr 127.0.0.1 >/dev/null")
+    started = counting.starts()
+    (message,) = play(ansible, counting, live_restore=True).messages(counting)
+    assert "live-restore is on and the engine is in a swarm" in message
+    assert counting.starts() == started
+    counting.sh("docker swarm leave --force")
+
+
+def test_without_live_restore_the_restart_says_what_it_stopped(counting: Host, ansible: Ansible) -> None:
+    play(ansible, counting, live_restore=False)
+    done = play(ansible, counting, options={"label": ["a=d"]})
+    assert result(done, counting)["containers_stopped"] == 1
+    assert "The restart stopped 1 running containers, since live-restore is off." in done.output
+    assert not state(counting)["Running"]
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the processes below a process."""
+    children = run("ps", "--ppid", str(pid), "-o", "pid=", check=False).stdout.split()
+    found = {int(child) for child in children}
+    return found.union(*(descendants(child) for child in found)) if found else set()
+
+
+def test_a_lost_connection_does_not_stop_the_change_half_way(lab: Lab, ansible: Ansible) -> None:
+    host = lab.host("cut")
+    inventory = ansible.write_inventory([host], {}, {})
+    tasks = [{"name": "Set the options", MODULE: {"options": {"label": ["cut=off"]}}}]
+    playbook = ansible.directory / "cut.yml"
+    playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    program = Path(sys.executable).with_name("ansible-playbook")
+    environment = ansible.environment({"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"})
+    (ansible.directory / "ansible.cfg").touch()
+    playing = subprocess.Popen(
+        [program, "-i", inventory, playbook], env=environment, cwd=ansible.directory, stdout=subprocess.DEVNULL
+    )
+    wait_for(lambda: host.exec("test", "-e", JOURNAL, check=False).returncode == 0, "the change to begin")
+    for pid in descendants(playing.pid) | {playing.pid}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    playing.wait()
+    wait_for(lambda: host.exec("test", "-e", JOURNAL, check=False).returncode != 0, "the change to end", 30)
+    time.sleep(0.5)
+    assert "--label=cut=off" in host.argv()
+    assert host.sh("docker info --format '{{.Labels}}'") == "[cut=off]"
+    assert not result(play(ansible, host, options={"label": ["cut=off"]}), host)["changed"]
+    lab.down(host)
