@@ -98,12 +98,16 @@ class Host:
         self.exec("systemctl", "reboot", check=False)
 
         def back() -> bool:
-            now = self.exec(
-                "sh", "-c", "cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 22 /proc/1/stat", check=False
-            )
-            if now.returncode != 0 or now.stdout.strip() == before.strip():
+            # A program that gets into a host on its way down may hang there, so each has little time.
+            look = "cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 22 /proc/1/stat"
+            try:
+                now = self.exec("sh", "-c", look, check=False, timeout=10)
+                if now.returncode != 0 or now.stdout.strip() == before.strip():
+                    return False
+                state = self.exec("systemctl", "is-system-running", "--wait", check=False, timeout=30)
+            except subprocess.TimeoutExpired:
                 return False
-            return self.exec("systemctl", "is-system-running", "--wait", check=False).stdout.strip() == "running"
+            return state.stdout.strip() == "running"
 
         wait_for(back, "the host to be back after a reboot")
 

@@ -158,8 +158,9 @@ def test_up_starts_cleanly_after_an_up_that_was_killed(after: float) -> None:
     time.sleep(after)
     killed.kill()
     killed.wait()
-    assert lab("up", "victim=trixie/docker-ce").returncode == 0
-    assert "26.1.5" in lab("exec", "victim", "docker", "version").stdout
+    # On a fast machine the host may be up by then, and stays.
+    assert lab("up", "victim=bookworm/docker-io").returncode == 0
+    assert "20.10.24" in lab("exec", "victim", "docker", "version").stdout
 
 
 def test_exec_passes_everything_on() -> None:
