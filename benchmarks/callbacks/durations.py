@@ -28,10 +28,9 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "durations"
 
     def __init__(self) -> None:
-        """Open the file."""
+        """No task has started yet."""
         super().__init__()
         self._started: dict[tuple[str, str], float] = {}
-        self._file = open(os.environ["DURATIONS_FILE"], "a", encoding="utf-8", buffering=1)  # noqa: SIM115  # until the end
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Note when a task starts on a host."""
@@ -41,7 +40,9 @@ class CallbackModule(CallbackBase):
         """Write how long it took."""
         host, task = result.host.get_name(), result.task
         seconds = time.monotonic() - self._started.pop((host, task._uuid))
-        print(json.dumps({"task": task.get_name(), "host": host, "seconds": seconds, "ok": ok}), file=self._file)
+        line = json.dumps({"task": task.get_name(), "host": host, "seconds": seconds, "ok": ok})
+        with open(os.environ["DURATIONS_FILE"], "a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """A task went well."""

@@ -29,6 +29,10 @@ def hosts(lab: Lab) -> dict[str, Host]:
             "edit": ("trixie", "docker-ce"),
             "built": ("bookworm", "docker-io"),
             "adopted": ("forky", "docker-io"),
+            "from-host": ("trixie", "docker-ce"),
+            "insecure": ("bookworm", "docker-io"),
+            "first": ("bookworm", "docker-io"),
+            "second": ("bookworm", "docker-ce"),
         }
     )
 
@@ -206,3 +210,55 @@ def test_the_library_is_installed_where_it_is_missing(ansible: Ansible, lab: Lab
     assert info_over_tls(ansible, host) == host.name
     again = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
     assert (again.rc, again.changed(host), again.recap[host.name]["rescued"]) == (0, 0, 0), again.output
+
+
+def test_proved_from_the_host_on_every_address(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["from-host"]
+    variables = {
+        **PASSPHRASE,
+        "docker_remote_api_verify_from": "host",
+        "docker_remote_api_listen": ["tcp://127.0.0.1:2377", f"tcp://{host.address}:2376", "tcp://[::1]:2376"],
+        "docker_remote_api_server_names": ["::1"],
+    }
+    done = ansible.playbook(SECURE, [host], variables=variables)
+    assert done.rc == 0, done.output
+    assert info_over_tls(ansible, host) == host.name
+    for address in ("127.0.0.1:2377", "[::1]:2376"):
+        said = host.exec("curl", "-sS", "--cacert", "/etc/docker/ca.pem", f"https://{address}/info", check=False)
+        assert "certificate required" in said.stderr, said
+    keys = host.sh("ls /etc/docker/*key*").splitlines()
+    assert keys == ["/etc/docker/server-key.pem"]
+    again = ansible.playbook(SECURE, [host], variables=variables)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+    checked = ansible.playbook(SECURE, [host], "--check", variables=variables)
+    assert (checked.rc, checked.changed(host)) == (0, 0), checked.output
+
+
+def test_plain_tcp_for_everybody_when_that_is_asked_for(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["insecure"]
+    variables = {
+        "docker_remote_api_tls": False,
+        "docker_remote_api_allow_insecure": True,
+        "docker_remote_api_listen": ["tcp://0.0.0.0:2375"],
+        "docker_remote_api_verify_from": "none",
+    }
+    done = ansible.playbook(SECURE, [host], variables=variables)
+    assert done.rc == 0, done.output
+    assert run("curl", "-sS", "--noproxy", "*", f"http://{host.address}:2375/_ping").stdout == "OK"
+    proved = ansible.playbook(SECURE, [host], variables={**variables, "docker_remote_api_verify_from": "controller"})
+    assert (proved.rc, proved.changed(host)) == (0, 0), proved.output
+
+
+def test_a_fleet_is_rolled_and_can_be_stopped(hosts: dict[str, Host], ansible: Ansible) -> None:
+    first, second = hosts["first"], hosts["second"]
+    first.sh("echo '{' > /etc/docker/daemon.json")
+    starts = second.starts()
+    rolled = ("-e", "docker_remote_api_serial=1", "-e", "docker_remote_api_max_fail_percentage=0")
+    stopped = ansible.playbook(SECURE, [first, second], *rolled, variables=PASSPHRASE)
+    assert stopped.rc == 2
+    assert re.search(r"daemon\.json:", " ".join(stopped.messages(first)))
+    assert (stopped.of(second), second.starts()) == ([], starts)
+    together = ansible.playbook(SECURE, [first, second], variables=PASSPHRASE)
+    assert together.recap[first.name]["failures"] == 1
+    assert together.recap[second.name]["failures"] == 0, together.output
+    assert info_over_tls(ansible, second) == second.name

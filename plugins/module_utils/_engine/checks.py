@@ -143,7 +143,8 @@ def check_warnings(info: t.Mapping[str, t.Any], connection: Connection) -> Check
         remedy = "Take that address out of the engine's options, or lock it with --tlsverify."
         detail = f"the engine warns that everybody can use {', '.join(open_addresses)}"
         return Check("engine_warnings", False, detail, remedy)
-    return Check("engine_warnings", True, "the engine warns of no address that is open to everybody")
+    others = "" if connection.tls else " besides this one"
+    return Check("engine_warnings", True, f"the engine warns of no address{others} that is open to everybody")
 
 
 def _is_meant(address: str, connection: Connection) -> bool:

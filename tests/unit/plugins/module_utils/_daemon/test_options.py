@@ -99,7 +99,7 @@ def test_words_that_the_readers_read_differently_are_refused(char: str) -> None:
 @pytest.mark.parametrize(
     ("host", "address"),
     [
-        ("tcp://0.0.0.0:2376", ListenAddress("0.0.0.0", 2376)),  # noqa: S104 - compared with, never bound
+        ("tcp://192.0.2.7:2376", ListenAddress("192.0.2.7", 2376)),
         ("1.2.3.4:2375", ListenAddress("1.2.3.4", 2375)),
         ("tcp://[2001:db8::1]:2376", ListenAddress("2001:db8::1", 2376)),
         ("tcp://docker.example.com:1/", ListenAddress("docker.example.com", 1)),

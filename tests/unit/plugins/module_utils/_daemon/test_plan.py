@@ -71,10 +71,10 @@ def test_a_restart_is_seen_on_the_running_daemon(machine: Machine) -> None:
 
 
 def test_new_certificates_are_a_reason_to_restart(machine: Machine) -> None:
-    tls = {"tlsverify": True}
+    tls: dict[str, bool | str] = {"tlsverify": True}
     for name in ("tlscacert", "tlscert", "tlskey"):
         (machine.root / name).write_text("", encoding="ascii")
-        tls[name] = str(machine.root / name)  # type: ignore[assignment]  # values of any kind
+        tls[name] = str(machine.root / name)
     words = " ".join(["-H fd://", "--tlsverify", *(f"--{name}={tls[name]}" for name in list(tls)[1:])])
     words = words.replace("-H fd://", "-H fd://", 1)
     assert machine.plan(tls, running=words).restart_reasons == ()

@@ -9,6 +9,7 @@ import base64
 import dataclasses
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
@@ -70,8 +71,8 @@ def test_what_the_authority_issues_is_what_the_host_expects(
         ({"common_name": "web2"}, "its common name is 'web2', and not 'web1.example.com'"),
     ],
 )
-def test_each_difference_is_a_reason(authority: _authority.Authority, change: dict[str, object], reason: str) -> None:
-    other = dataclasses.replace(PROFILE, **change)  # type: ignore[arg-type]  # fields of several types
+def test_each_difference_is_a_reason(authority: _authority.Authority, change: dict[str, Any], reason: str) -> None:
+    other = dataclasses.replace(PROFILE, **change)
     assert reason in reasons(issue(authority, other), authority)
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
@@ -80,9 +81,9 @@ class Machine:
         access = store.Access(None, None, 0o400, 0o444)
         return cls(directory, authority, host.Order(PROFILE, places, access, bundle, None, True, False, 30))
 
-    def change(self, **changes: object) -> None:
+    def change(self, **changes: Any) -> None:
         """Change the order for the runs to come."""
-        self.order = dataclasses.replace(self.order, **changes)  # type: ignore[arg-type]  # fields of any type
+        self.order = dataclasses.replace(self.order, **changes)
 
     def run(
         self, *, check_mode: bool = False, offered: str | None = None, after: timedelta = timedelta()
