@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
 import typing as t
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import (
+        Authority,
         Server,
     )
 
@@ -137,18 +139,23 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("transport", ["tcp", "unix", "tls"])
 @pytest.mark.parametrize(("then", "message"), BAD.values(), ids=BAD)
 def test_bad_answer(
     serve: Callable[..., Server],
     talking: Callable[..., Handler],
     engine_at: Callable[..., Engine],
+    server_context: Callable[..., ssl.SSLContext],
+    authority: Authority,
     then: Handler,
     message: str,
-    unix: bool,
+    transport: str,
 ) -> None:
-    server = serve(talking(then), unix=unix)
-    engine: Engine = engine_at(server.address, timeout=1)
+    tls = transport == "tls"
+    context = server_context(authority.issue("engine"), mutual=True) if tls else None
+    server = serve(talking(then), unix=transport == "unix", context=context)
+    trust = {"cert_path": str(authority.issue("admin", server=False))} if tls else {}
+    engine: Engine = engine_at(server.address, timeout=1, **trust)
     assert engine.api_version == "1.41"
 
     started = time.monotonic()
@@ -182,6 +189,20 @@ def test_first_answer_is_bad(
     with pytest.raises(EngineError, match=message) as caught:
         engine.get_json("/info")
     assert caught.value.reached is reached
+
+
+def test_nothing_takes_the_connection(engine_at: Callable[..., Engine]) -> None:
+    """Linux drops what would connect to a listener whose queue is full, as a firewall drops it."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for sock in (first, second):
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        engine: Engine = engine_at(f"tcp://127.0.0.1:{listener.getsockname()[1]}", timeout=1)
+        with pytest.raises(EngineError, match="timed out after 1 seconds while connecting") as caught:
+            engine.get_json("/info")
+        assert not caught.value.reached
 
 
 def test_answer_larger_than_the_memory_set_aside(

@@ -45,6 +45,29 @@ def test_json(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     assert played.requests[-1][0] == "GET /v1.41/info?a=true"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_all_that_a_request_says_is_sent(serve: Any, engine_at: Any, method: str, unix: bool) -> None:
+    received = bytearray()
+
+    def handler(sock: socket.socket) -> None:
+        while not received.endswith(b"}") and (piece := sock.recv(65536)):
+            received.extend(piece)
+        # What HEAD answers has the length of what GET would, and no body.
+        sock.sendall(b"HTTP/1.1 200 OK\r\nX-Length: 9\r\nContent-Length: %d\r\n\r\n" % (9 if method == "HEAD" else 0))
+
+    asked = request("/v1.41/x", method, query={"a": "b"}, body={"Name": "c"}, headers={"X-Registry-Auth": "d"})
+    result = send(engine_at(serve(handler, unix=unix).address), asked)
+    assert (result["status"], result["text"], result["headers"]["x-length"]) == (200, "", "9")
+    assert result["changed"] is (method not in ("GET", "HEAD"))
+    head, body = received.split(b"\r\n\r\n")
+    first, *headers = head.decode().split("\r\n")
+    assert first == f"{method} /v1.41/x?a=b HTTP/1.1"
+    assert "x-registry-auth: d" in [line.lower() for line in headers]
+    assert "content-type: application/json" in [line.lower() for line in headers]
+    assert body == b'{"Name": "c"}'
+
+
 def test_text(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     result = send(engine_at(serve(fake_engine({})).address), request("/_ping"))
     assert result["text"] == "OK"
