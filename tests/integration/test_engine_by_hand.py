@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,17 @@ def judged(name: str, *words: str) -> dict[str, Any]:
     return {"name": name, "ansible.builtin.command": {"argv": ["docker", *words]}}
 
 
+NETWORK = {"method": "POST", "path": "/networks/create", "body": {"Name": "hand", "Labels": {"by": "hand"}}}
+NETWORKS = ("network", "ls", "--quiet", "--no-trunc", "--filter", "label=by=hand")
 STORY = [
     asked("info", "engine_info"),
     judged("docker info", "info", "--format", "{{ '{{json .}}' }}"),
     judged("docker version", "version", "--format", "{{ '{{json .Server}}' }}"),
     asked("images", "image_info"),
     judged("docker images", "image", "ls", "--quiet", "--no-trunc"),
-    asked("one image", "image_info", names=[IMAGE, "no/such:image"]),
+    asked("images that match", "image_info", all=True, filters={"reference": "no/*"}),
+    judged("docker images that match", "image", "ls", "--all", "--quiet", "--no-trunc", "--filter", "reference=no/*"),
+    asked("one image", "image_info", names=[IMAGE, "no/such:image", "{{ listed.images[0].Id }}"]),
     judged("docker inspect image", "image", "inspect", IMAGE),
     {**asked("search", "image_search", term="busybox"), "ignore_errors": True},
     asked("create", "container", image=IMAGE, state="created"),
@@ -62,11 +67,21 @@ STORY = [
     judged("docker ps", "ps", "--quiet", "--no-trunc"),
     asked("all", "container_info", all=True),
     judged("docker ps all", "ps", "--all", "--quiet", "--no-trunc"),
+    asked("those created", "container_info", all=True, filters={"status": "created"}),
+    judged("docker ps created", "ps", "--all", "--quiet", "--no-trunc", "--filter", "status=created"),
     asked("start by ID", "container", name="{{ created.container.Id }}", state="started"),
     judged("docker inspect started", "inspect", "{{ created.container.Id }}"),
     asked("by name and ID", "container_info", names=["web", "{{ created.container.Id }}", "nobody"]),
     asked("any request", "engine_api", path="/containers/published/json", query={"size": True}),
     asked("wrong request", "engine_api", path="/containers/nobody/json", status_code=[404]),
+    asked("head", "engine_api", method="HEAD", path="/containers/published/archive", query={"path": "/bin"}),
+    {**asked("check get", "engine_api", path="/containers/published/json"), "check_mode": True},
+    {**asked("check post", "engine_api", **NETWORK), "check_mode": True},
+    judged("docker network ls after check", *NETWORKS),
+    asked("post", "engine_api", **NETWORK),
+    judged("docker network ls after post", *NETWORKS),
+    asked("delete", "engine_api", method="DELETE", path="/networks/hand"),
+    judged("docker network ls after delete", *NETWORKS),
     asked("too old", "engine_api", path="/info", api_version="1.11"),
     asked("too new", "engine_api", path="/info", api_version="1.99"),
     asked("stop", "container", name="published", state="stopped", force=True),
@@ -76,8 +91,10 @@ STORY = [
     asked("remove the created one", "container", name="web", state="absent"),
     judged("docker ps at the end", "ps", "--all", "--quiet"),
 ]
-STORY[STORY.index(next(task for task in STORY if task["name"] == "create"))]["register"] = "created"
+REGISTERED = {"create": "created", "images": "listed"}
 for task in STORY:
+    if task["name"] in REGISTERED:
+        task["register"] = REGISTERED[task["name"]]
     if task["name"].startswith("too "):
         task["ignore_errors"] = True
 
@@ -152,9 +169,14 @@ def test_images(results: dict[str, Any]) -> None:
     assert sorted(one["Id"] for one in results["images"]["images"]) == lines(results["docker images"])
 
 
-def test_one_image(results: dict[str, Any]) -> None:
-    (image,) = results["one image"]["images"]
-    assert image["Id"] == judge(results["docker inspect image"])["Id"]
+def test_images_that_match(results: dict[str, Any]) -> None:
+    assert results["images that match"]["images"] == lines(results["docker images that match"]) == []
+    assert results["images"]["images"]
+
+
+def test_one_image_by_name_and_id(results: dict[str, Any]) -> None:
+    image, same = results["one image"]["images"]
+    assert image["Id"] == same["Id"] == judge(results["docker inspect image"])["Id"]
     assert image["Config"]["Cmd"] == ["sleep", "3600"]
     assert results["one image"]["missing"] == ["no/such:image"]
 
@@ -198,6 +220,11 @@ def test_all_containers(results: dict[str, Any]) -> None:
     assert len(results["all"]["containers"]) == 3
 
 
+def test_containers_that_match(results: dict[str, Any]) -> None:
+    assert sorted(one["Id"] for one in results["those created"]["containers"]) == lines(results["docker ps created"])
+    assert len(results["those created"]["containers"]) == 2
+
+
 def test_start_by_id(results: dict[str, Any]) -> None:
     assert results["start by ID"]["actions"] == ["started"]
     assert judge(results["docker inspect started"])["State"]["Running"]
@@ -217,6 +244,24 @@ def test_any_request(results: dict[str, Any]) -> None:
     assert "SizeRootFs" in results["any request"]["json"]
     assert results["wrong request"]["json"]["message"].endswith("nobody")
     assert results["wrong request"]["status"] == 404
+
+
+def test_other_methods(results: dict[str, Any]) -> None:
+    stat = json.loads(base64.b64decode(results["head"]["headers"]["x-docker-container-path-stat"]))
+    assert stat["name"] == "bin"
+    assert (results["head"]["text"], results["head"]["changed"]) == ("", False)
+    assert results["post"]["status"] == 201
+    assert lines(results["docker network ls after post"]) == [results["post"]["json"]["Id"]]
+    assert (results["delete"]["status"], results["delete"]["changed"]) == (204, True)
+    assert lines(results["docker network ls after delete"]) == []
+
+
+def test_check_mode_of_any_request(results: dict[str, Any]) -> None:
+    assert results["check get"]["json"]["Name"] == "/published"
+    assert not results["check get"]["changed"]
+    assert results["check post"]["changed"]
+    assert "status" not in results["check post"]
+    assert lines(results["docker network ls after check"]) == []
 
 
 def test_version_out_of_range(results: dict[str, Any]) -> None:

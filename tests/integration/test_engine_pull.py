@@ -106,6 +106,16 @@ def told(host: Host, module_ansible: Ansible) -> dict[str, Any]:
         container("never", **PUBLIC, pull="never"),
         container("public", **PUBLIC),
         shell("images", "docker image ls --format '{{ '{{.Repository}}:{{.Tag}}' }}'"),
+        {
+            **shell("digest", "docker inspect --format '{{ '{{index .RepoDigests 0}}' }}' localhost:5000/app:1"),
+            "register": "digest",
+        },
+        {
+            "name": "by digest",
+            "dockerfleet.remote_api.image_info": {
+                "names": ["{{ digest.stdout }}", "localhost:5000/app@sha256:" + "0" * 64]
+            },
+        },
         container("public again", **PUBLIC),
         container("always", **PUBLIC, pull="always"),
         container("missing tag", name="none", image="localhost:5000/app:none"),
@@ -154,6 +164,13 @@ def test_one_tag_is_pulled(told: dict[str, Any]) -> None:
     assert told["images"]["stdout_lines"] == ["localhost:5000/app:1"]
     assert not told["public again"]["changed"]
     assert not told["always"]["changed"]
+
+
+def test_image_by_digest(told: dict[str, Any]) -> None:
+    (image,) = told["by digest"]["images"]
+    assert image["RepoDigests"] == [told["digest"]["stdout"]]
+    assert told["digest"]["stdout"].startswith("localhost:5000/app@sha256:")
+    assert told["by digest"]["missing"] == ["localhost:5000/app@sha256:" + "0" * 64]
 
 
 def test_missing_in_the_registry(told: dict[str, Any]) -> None:
