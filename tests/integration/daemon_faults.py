@@ -18,7 +18,8 @@ ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
 REFUSED = "refused"  # nothing is changed
 UNDONE = "rolled back"  # something was changed and everything was put back
 DONE = "done"  # no fault for us: it works all the same
-KILLED = "killed"
+KILLED = "killed"  # with all that it had started, as when the power is lost
+RESCUED = "rescued"  # killed alone: what it had started sees to the end
 DOWN = "not rolled back"
 
 
@@ -28,8 +29,7 @@ class Row:
 
     fault and undo are shell scripts, files are written before and restored after the faulty run. says is a regular
     expression for the message. options are set besides the usual ones, request are more arguments. fresh rows begin on
-    a host that was never touched. patience is how many seconds the daemon may take to answer after the faulty run; with
-    0 it need not, for the next run has to start it.
+    a host that was never touched.
     """
 
     name: str
@@ -49,8 +49,6 @@ class Row:
     signal_at: int | None = None
     signal: int = signal.SIGKILL
     runs: int = 1
-    cold_start: bool = False
-    patience: int = 20
 
 
 def _options_file(name: str, content: str, says: str, line: int = 1) -> Row:
@@ -467,7 +465,6 @@ PROCESSES = [
         "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'",
         "unwrap; immutable off /etc/default/docker",
         options=ON,
-        patience=1,
     ),
     Row("two-runs-at-once", DONE, "", runs=2, mode={"timeout": 60.0}),
     Row("lost-connection-before-restart", DONE, "", signal_at=3, signal=signal.SIGHUP),
@@ -479,11 +476,11 @@ LONG = {"on_conflict": "move", "live_restore": True}
 LONG_JSON = '{"dns": ["1.1.1.1"], "debug": true}\n'
 
 
-def _killed(step: int, **rest: Any) -> Row:
-    """Return a row in which the run is killed after a step, and the host then starts anew with what there is."""
+def _long(outcome: str, step: int, **rest: Any) -> Row:
+    """Return a row in which a run on a host never touched before is killed after a step of the longest way."""
     return Row(
-        f"killed-after-step-{step:02}",
-        KILLED,
+        f"{outcome}-after-step-{step:02}",
+        outcome,
         "SIGKILL",
         files={JSON: LONG_JSON},
         restore=False,
@@ -492,34 +489,33 @@ def _killed(step: int, **rest: Any) -> Row:
         good_request=LONG,
         fresh=True,
         signal_at=step,
-        cold_start=True,
+        **rest,
+    )
+
+
+def _short(outcome: str, step: int, **rest: Any) -> Row:
+    """Return a row in which a run is killed after a step of setting what no check finds and no engine starts with.
+
+    The steps: journal, options file, restart begun, files put back, daemon as before.
+    """
+    return Row(
+        f"{outcome}-after-step-{step:02}-of-what-does-not-start",
+        outcome,
+        "SIGKILL",
+        options={"bridge": "nosuch0"},
+        signal_at=step,
         **rest,
     )
 
 
 KILLS = [
-    *(_killed(step) for step in range(1, 10)),
-    *(_killed(step, variants=CE) for step in range(10, 12)),
-    Row(
-        "killed-while-putting-back",
-        KILLED,
-        "SIGKILL",
-        options={"bridge": "nosuch0"},
-        signal_at=4,
-        suites=("trixie", "forky"),
-    ),
-    # Units of 20.10 start a failed daemon again at once, three times, and then never: it is up after the next run.
-    Row(
-        "killed-while-putting-back-with-the-start-limit-hit",
-        KILLED,
-        "SIGKILL",
-        options={"bridge": "nosuch0"},
-        signal_at=4,
-        suites=("bookworm",),
-        patience=0,
-    ),
-    Row("killed-before-the-restart", KILLED, "SIGKILL", options={"log-level": "info"}, signal_at=2),
-    Row("killed-during-the-restart", KILLED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
+    *(_long(KILLED, step) for step in range(1, 10)),
+    *(_long(KILLED, step, variants=CE) for step in range(10, 12)),
+    *(_short(KILLED, step) for step in range(2, 6)),
+    *(_long(RESCUED, step, suites=("trixie",)) for step in range(1, 10)),
+    *(_long(RESCUED, step, suites=("trixie",), variants=CE) for step in range(10, 12)),
+    *(_short(RESCUED, step) for step in range(2, 6)),
+    Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
 ]
 
 ROWS = [*OPTIONS_FILE, *DAEMON_JSON, *CERTIFICATES, *NETWORK, *SYSTEMD, *FILES, *PROCESSES, *KILLS]

@@ -41,6 +41,7 @@ WATCHED = (
     "/etc/systemd/system/docker.service.d/.*",
     "/lib/systemd/system/docker.*",
     "/lib/systemd/system/.docker.*",
+    "/etc/tmpfiles.d/*",
     "/var/lib/docker-remote-api/*",
     "/srv/options/*",
 )
@@ -55,13 +56,19 @@ def run_command(argv: list[str], environ_update: dict[str, str], **rest: object)
 
 
 def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Run the core once and return what came of it; send this process a signal at a step, if that is asked for."""
+    """Run the core once and return what came of it; send this process a signal at a step, if that is asked for.
+
+    When the power is lost, what this process has started dies with it.
+    """
     steps: list[str] = []
     at = arguments.get("signal_at")
 
     def reached(step: str) -> None:
         steps.append(step)
         if at is not None and len(steps) == at:
+            started = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            for pid in started if arguments.get("power_loss") else ():
+                os.kill(int(pid), signal.SIGKILL)
             os.kill(os.getpid(), arguments.get("signal", signal.SIGKILL))
 
     mode = {"check": False, "restart": "when_needed", "timeout": 40.0, "settle": 0.3, **arguments.get("mode", {})}
@@ -147,6 +154,30 @@ def answers(seconds: float) -> bool:
     return False
 
 
+def wait_until_up(seconds: float) -> None:
+    """Return when the engine answers and systemd has heard of it, or after so many seconds."""
+    deadline = time.monotonic() + seconds
+    answers(seconds)
+    while time.monotonic() < deadline:
+        if not subprocess.run(["systemctl", "is-active", "--quiet", "docker.service"], check=False).returncode:
+            return
+        time.sleep(0.1)
+
+
+def wait_until_unlocked(seconds: float) -> None:
+    """Return when no run or what is left of it works on the daemon's configuration any more."""
+    deadline = time.monotonic() + seconds
+    with open("/run/docker-remote-api.docker.service.lock") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+
 def running_argv() -> list[str]:
     """Return the command line of the running daemon, without the program."""
     shown = subprocess.run(
@@ -226,6 +257,11 @@ cold_start() {
     systemctl start docker.socket 2>/dev/null || true
     systemctl start --no-block docker.service
 }
+# What a boot does: first the files (with those of the systemd that runs it), then the units, then the daemon.
+boot() {
+    systemd-tmpfiles --create --remove --boot --prefix /etc --prefix /lib
+    cold_start
+}
 reload() { systemctl daemon-reload; }
 # drop_in NAME 'SETTINGS, with \\n between them'
 drop_in() {
@@ -260,23 +296,25 @@ def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
     old = write_files(row["files"])
     if row["fresh"]:
         shell("cold_start")
-        answers(20)
+        wait_until_up(20)
     shell(row["fault"])
-    seen: dict[str, t.Any] = {"before": snapshot()}
+    seen: dict[str, t.Any] = {"before": snapshot(), "argv_before": running_argv()}
     try:
         runs = [start_apart(run) for run in row["runs"]]
         seen["results"] = [end_apart(run) for run in runs]
+        wait_until_unlocked(60)
         seen["answers"] = answers(row["patience"])
         seen["after"] = snapshot()
         seen["argv"] = running_argv()
-        if row["cold_start"]:
-            shell("cold_start")
+        if row["boot"]:
+            shell("boot")
             seen["started"] = answers(20)
+            seen["booted"] = snapshot()
     finally:
         shell(row["undo"])
         if row["restore"]:
             restore_files(old)
-    answers(2)
+    wait_until_up(row["recovery"])
     seen["good"] = end_apart(start_apart(row["good"]))
     seen["again"] = end_apart(start_apart({**row["good"], "mode": {"check": True}}))
     seen["good_answers"] = answers(20)

@@ -24,6 +24,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults 
     KILLED,
     OPTIONS,
     REFUSED,
+    RESCUED,
     ROWS,
     UNDONE,
     Row,
@@ -39,8 +40,17 @@ TLS = {
     "tlscert": "/etc/docker/server-cert.pem",
     "tlskey": "/etc/docker/server-key.pem",
 }
+# What lies there only while a change is under way.
+JOURNAL = re.compile(r"/var/lib/docker-remote-api/|/etc/tmpfiles\.d/docker-remote-api")
+OWN_DIRECTORY = "/etc/systemd/system/docker.service.d"
 # The faulty row's own words for what became of a run.
-KINDS = {REFUSED: None, UNDONE: "RolledBackError", DOWN: "NotRolledBackError", KILLED: "killed"}
+KINDS = {
+    REFUSED: None,
+    UNDONE: "RolledBackError",
+    DOWN: "NotRolledBackError",
+    KILLED: "killed",
+    RESCUED: "killed",
+}
 
 CASES = [
     pytest.param(row, suite, variant, id=f"{row.name}-{suite}-{variant}")
@@ -93,21 +103,23 @@ class Faults:
         """Run a row on the host and return what was seen."""
         new = self.label if row.outcome == REFUSED else f"row={row.name}"
         labels = [new, *(f"{new}-{number}" for number in range(1, row.runs))]
-        kept = row.options if row.outcome == KILLED and "bridge" not in row.options else {}
+        kept = row.options if row.outcome in (KILLED, RESCUED) and "bridge" not in row.options else {}
         sent = {
             "fault": row.fault,
             "undo": row.undo,
             "files": row.files,
             "restore": row.restore,
             "fresh": row.fresh,
-            "cold_start": row.cold_start,
-            "patience": row.patience,
+            "boot": row.outcome == KILLED,
+            "patience": 1 if row.outcome in (DOWN, KILLED) else 20,
+            "recovery": 20 if row.outcome == REFUSED else 2,
             "runs": [
                 {
                     "request": self.request(label, row.options, **row.request),
                     "mode": row.mode,
                     "signal_at": row.signal_at,
                     "signal": int(row.signal),
+                    "power_loss": row.outcome == KILLED,
                 }
                 for label in labels
             ],
@@ -190,10 +202,10 @@ def test_a_fault_leaves_a_daemon(
     check_results(row, what)
     assert what["good"]["ok"], what["good"]
     check_files(row, what)
-    if row.outcome != DOWN and row.patience:
+    if row.outcome == KILLED:
+        assert what["started"], "no daemon answered after a boot with what was on the disk"
+    elif row.outcome != DOWN:
         assert what["answers"], "no daemon answered after the fault"
-    if row.cold_start:
-        assert what["started"], "no daemon answered after a start with what was on the disk"
     assert what["good_answers"]
     assert what["good_argv"] == what["good"]["argv"][1:]
     assert f"--label={what['label']}" in what["good_argv"]
@@ -219,11 +231,18 @@ def check_files(row: Row, what: Mapping[str, Any]) -> None:
     before, after, end = what["before"], what["after"], what["end"]
     if row.outcome in (REFUSED, UNDONE):
         assert after == before
-    if row.outcome in (KILLED, DOWN):
-        journal = "/var/lib/docker-remote-api/docker.service.journal"
-        own = {journal, OPTIONS} if row.outcome == DOWN else {journal}
-        for path in (before.keys() | after.keys()) - own:
-            assert after.get(path) in (before.get(path), end.get(path)), path
+    if row.outcome == DOWN or (row.outcome == KILLED and "bridge" not in row.options):
+        for path in before.keys() | after.keys():
+            kept = JOURNAL.match(path) or (row.outcome == DOWN and path == OPTIONS)
+            assert kept or after.get(path) in (before.get(path), end.get(path)), path
+    if row.outcome == KILLED:
+        old = before if any(JOURNAL.match(path) for path in after) else end
+        for path in what["booted"].keys() | old.keys():
+            kept = JOURNAL.match(path) or path == OWN_DIRECTORY
+            assert kept or what["booted"].get(path) == old.get(path), path
+    if row.outcome == RESCUED:
+        assert after in (before, end)
+        assert (what["argv"] == what["argv_before"]) == (after == before)
     if row.outcome == REFUSED:
         assert not what["good"]["changed"] or row.fresh, what["good"]
     if row.name == "symbolic-link":
@@ -233,7 +252,7 @@ def check_files(row: Row, what: Mapping[str, Any]) -> None:
     if row.name == "odd-owner-and-mode":
         assert after[OPTIONS][:3] == before[OPTIONS][:3] == ["0o100604", 1, 2]
         assert after[OPTIONS][3] != before[OPTIONS][3]
-    assert not [path for path in end if path.endswith((".journal", ".tmp"))]
+    assert not [path for path in end if path.endswith(".tmp") or JOURNAL.match(path)]
 
 
 def test_the_table_covers_what_it_has_to() -> None:

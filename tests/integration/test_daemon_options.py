@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,18 +161,23 @@ def descendants(pid: int) -> set[int]:
     return found.union(*(descendants(child) for child in found)) if found else set()
 
 
-def test_a_lost_connection_does_not_stop_the_change_half_way(lab: Lab, ansible: Ansible) -> None:
-    host = lab.host("cut")
+def start_play(ansible: Ansible, host: Host, **options: Any) -> subprocess.Popen[bytes]:
+    """Start running the module on a host, over a connection of its own."""
     inventory = ansible.write_inventory([host], {}, {})
-    tasks = [{"name": "Set the options", MODULE: {"options": {"label": ["cut=off"]}}}]
-    playbook = ansible.directory / "cut.yml"
+    tasks = [{"name": "Set the options", MODULE: options}]
+    playbook = ansible.directory / "started.yml"
     playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
     program = Path(sys.executable).with_name("ansible-playbook")
-    environment = ansible.environment({"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"})
+    environment = ansible.environment({"ANSIBLE_SSH_ARGS": "-o ControlMaster=no", "ANSIBLE_CALLBACKS_ENABLED": None})
     (ansible.directory / "ansible.cfg").touch()
-    playing = subprocess.Popen(
+    return subprocess.Popen(
         [program, "-i", inventory, playbook], env=environment, cwd=ansible.directory, stdout=subprocess.DEVNULL
     )
+
+
+def test_a_lost_connection_does_not_stop_the_change_half_way(lab: Lab, ansible: Ansible) -> None:
+    host = lab.host("cut")
+    playing = start_play(ansible, host, options={"label": ["cut=off"]})
     wait_for(lambda: host.exec("test", "-e", JOURNAL, check=False).returncode == 0, "the change to begin")
     for pid in descendants(playing.pid) | {playing.pid}:
         try:
@@ -184,4 +190,35 @@ def test_a_lost_connection_does_not_stop_the_change_half_way(lab: Lab, ansible: 
     assert "--label=cut=off" in host.argv()
     assert host.sh("docker info --format '{{.Labels}}'") == "[cut=off]"
     assert not result(play(ansible, host, options={"label": ["cut=off"]}), host)["changed"]
+    lab.down(host)
+
+
+# Prints the process that holds the lock and is the parent of the other one that does.
+MODULE_PID = """
+for link in /proc/[0-9]*/fd/*; do
+    [ "$(readlink "$link")" != /run/docker-remote-api.docker.service.lock ] || echo "$link" | cut -d / -f 3
+done | while read pid; do sed -n 's/^PPid:\\t//p' "/proc/$pid/status"; done | sort | uniq | while read pid; do
+    ls -l "/proc/$pid/fd" | grep -q docker-remote-api.docker.service.lock && echo "$pid"
+done
+"""
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "forky"])
+def test_a_killed_module_leaves_somebody_behind_to_undo_the_change(lab: Lab, ansible: Ansible, suite: str) -> None:
+    """As when the kernel runs out of memory, while the daemon fails to start with what is new."""
+    host = lab.host("killed", suite)
+    before, argv = host.sh("cat /etc/default/docker"), host.argv()
+    playing = start_play(ansible, host, options={"bridge": "nosuch0"})
+    wait_for(lambda: "nosuch0" in host.sh("journalctl --unit docker.service --output cat"), "the daemon to fail")
+    pid = host.sh(MODULE_PID)
+    assert pid.isdecimal(), pid
+    host.exec("kill", "-s", "KILL", pid)
+    assert playing.wait() != 0
+    wait_for(lambda: host.exec("test", "-e", JOURNAL, check=False).returncode != 0, "the change to be undone")
+    assert host.sh("cat /etc/default/docker") == before
+    assert host.argv() == argv
+    assert host.sh("docker info --format '{{.ID}}'")
+    said = host.sh("journalctl --output cat --priority err")
+    assert re.search(r"docker\.service: .*nosuch0.*The daemon was started again as before, and answers", said), said
+    assert result(play(ansible, host, options={"label": ["a=b"]}), host)["restarted"]
     lab.down(host)

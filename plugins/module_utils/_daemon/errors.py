@@ -639,6 +639,18 @@ def did_not_stay(unit: str, result: str) -> DaemonError:
     )
 
 
+def no_guard(why: str) -> DaemonError:
+    """Return the error for a host on which no process can be started to see a change to its end."""
+    return DaemonError(
+        "fork", f"no second process can be started ({why})", "Nothing was changed. Free some memory or processes."
+    )
+
+
+def run_killed(unit: str) -> DaemonError:
+    """Return the error for a run that was killed while it changed the daemon's configuration."""
+    return DaemonError(unit, "the run that was changing it was killed", "Run it again.")
+
+
 class RolledBackError(DaemonError):
     """A change did not work and was undone: files and daemon are as they were."""
 
@@ -652,7 +664,7 @@ def rolled_back(
 ) -> RolledBackError:
     """Return the error for a change that was undone: what went wrong, what was restored, what the journal says."""
     said = f" (the daemon's journal: {' | '.join(lines)})" if lines else ""
-    files = f"Put back: {', '.join(restored)}." if restored else "No file had been changed."
+    files = f"Put back: {', '.join(restored)}." if restored else "Every file is as it was."
     daemon = " The daemon was started again as before, and answers." if restarted else " The daemon was not restarted."
     return RolledBackError(problem.subject, f"{problem.cause.rstrip('.')}{said}", f"{problem.remedy} {files}{daemon}")
 
@@ -671,7 +683,7 @@ def not_rolled_back(
     return NotRolledBackError(
         f"{'NOT EVERYTHING WAS PUT BACK' if answers else 'DOCKER IS DOWN'} ON THIS HOST: {unit}",
         f"the change failed ({problem}{said}) and putting everything back failed too ({'; '.join(map(str, worse))})",
-        f"Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run tries again.",
+        f"Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run or boot tries again.",
     )
 
 

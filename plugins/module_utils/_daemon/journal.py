@@ -6,7 +6,8 @@
 
 """The write-ahead journal: what was there before a change, kept until the change has proved itself.
 
-It outlives the module, a lost connection and a power cut, so that the next run can put everything back.
+It outlives the module, a lost connection and a power cut, so that the next run can put everything back. Should the
+host boot before that, systemd-tmpfiles(8) does, ahead of the daemon, from lines that lie beside the journal.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import base64
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import re
 import time
 import typing as t
 from dataclasses import asdict, dataclass
@@ -38,6 +41,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 
 _DIRECTORY = "/var/lib/docker-remote-api"
 _LOCK_DIRECTORY = "/run"
+_BOOT_DIRECTORY = "/etc/tmpfiles.d"
+_PATH = re.compile(r'/[^"\\\x00-\x1f]*')
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,10 @@ def _digest(content: bytes | None) -> str | None:
 class Journal:
     """The journal of one service. It exists on the disk only between begin() and commit()."""
 
-    def __init__(self, service: str, directory: str = _DIRECTORY) -> None:
-        """Name the journal of ``service``, a full unit name, in ``directory``."""
+    def __init__(self, service: str, directory: str = _DIRECTORY, boot_directory: str = _BOOT_DIRECTORY) -> None:
+        """Name the journal of ``service``, a full unit name, and what the next boot reads (tmpfiles.d(5))."""
         self.path = f"{directory}/{service}.journal"
+        self.boot_path = f"{boot_directory}/docker-remote-api.{service}.conf"
 
     def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> Undo:
         """Write down, durably, what is at each path before it is changed: (path, before, after). Raises FilesError."""
@@ -79,7 +85,21 @@ class Journal:
         )
         make_directories(self.path, 0o700)
         write_atomically(self.path, text.encode("ascii"), mode=0o600)
+        try:
+            self._prepare_boot(entries)
+        except RemoteApiError:
+            self._remove()
+            raise
         return undo
+
+    def _prepare_boot(self, entries: t.Sequence[Entry]) -> None:
+        """Have the next boot put everything back. Raises FilesError."""
+        copies = [(entry, f"{self.path}.{number}") for number, entry in enumerate(entries, 1)]
+        for entry, copy in copies:
+            if entry.before is not None:
+                write_atomically(copy, entry.before.content, mode=0o600)
+        make_directories(self.boot_path, 0o755)
+        write_atomically(self.boot_path, os.fsencode(_boot_lines(copies, self.boot_path)), mode=0o600)
 
     def pending(self) -> Undo | None:
         """Return what an interrupted run left to be undone; None without a journal. Raises DaemonError."""
@@ -94,7 +114,29 @@ class Journal:
 
     def commit(self) -> None:
         """Forget the journal: the change stands. Raises FilesError."""
-        remove_file(self.path)
+        remove_file(self.boot_path)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the journal and what the next boot was to copy. Raises FilesError."""
+        for path in (self.path, *glob.glob(f"{glob.escape(self.path)}.[0-9]*")):
+            remove_file(path)
+
+
+def _boot_lines(copies: t.Sequence[tuple[Entry, str]], own_path: str) -> str:
+    """Return lines for systemd-tmpfiles(8) that put the copies back at the next boot, and at that one only.
+
+    It removes (``r``) before it copies (``C``), and copies only to where nothing is. A path with a character that the
+    versions of systemd read differently between quotes is left to the next run.
+    """
+    lines = [f'r! "{own_path}"']
+    for entry, copy in copies:
+        path = os.path.realpath(entry.path).replace("%", "%%")  # no links are followed then, and %h is a specifier
+        if _PATH.fullmatch(path):
+            lines.append(f'r! "{path}"')
+            if entry.before is not None:
+                lines.append(f'C! "{path}" {entry.before.mode:04o} {entry.before.uid} {entry.before.gid} - {copy}')
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _to_json(entry: Entry) -> dict[str, t.Any]:
@@ -137,6 +179,12 @@ def put_back(undo: Undo) -> list[str]:
     if failures:
         raise failures[0]
     return restored
+
+
+def is_applied(undo: Undo) -> bool:
+    """Return whether every file is as the change makes it. Raises FilesError."""
+    now = [(read_state(entry.path), entry.after_sha256) for entry in undo.entries]
+    return all(_digest(None if state is None else state.content) == after for state, after in now)
 
 
 def _restore(entry: Entry) -> bool:
@@ -192,4 +240,4 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-__all__ = ("Entry", "Journal", "Undo", "exclusive", "put_back")
+__all__ = ("Entry", "Journal", "Undo", "exclusive", "is_applied", "put_back")

@@ -15,7 +15,13 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, Undo, put_back
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.guard import guarded
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import (
+    Journal,
+    Undo,
+    is_applied,
+    put_back,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import (
     get_json,
     why_local_silent,
@@ -91,16 +97,48 @@ def carry_out(
 
     ``reached`` is told of each step once it is done. Raises RolledBackError when it does not work and everything is
     as it was, with the daemon answering; NotRolledBackError otherwise, and then the journal stays for the next run.
+    Should this process be killed meanwhile, another one finishes or undoes the change.
     """
-    undo = journal.begin([(change.path, change.before, change.after) for change in plan.changes])
-    reached("journal written")
     attempt = _Attempt(time.time())
-    try:
-        _apply(plan, systemd, timing, reached, attempt, restart=restart)
-    except RemoteApiError as problem:
-        _roll_back(plan, undo, systemd, journal, timing, reached, problem, attempt)
-    journal.commit()
-    reached("journal removed")
+    with guarded(lambda: _finish_or_undo(plan, systemd, journal, timing, attempt, restart=restart)):
+        undo = journal.begin([(change.path, change.before, change.after) for change in plan.changes])
+        reached("journal written")
+        try:
+            _apply(plan, systemd, timing, reached, attempt, restart=restart)
+        except RemoteApiError as problem:
+            _roll_back(plan, undo, systemd, journal, timing, reached, problem, attempt)
+        journal.commit()
+        reached("journal removed")
+
+
+def _finish_or_undo(
+    plan: Plan, systemd: Systemd, journal: Journal, timing: Timing, attempt: _Attempt, *, restart: bool
+) -> None:
+    """See to the end of a change whose process was killed: where it was is seen, not remembered.
+
+    It stands when every file is as planned and the restarted daemon proves itself. Everything else is undone, which
+    raises RolledBackError or NotRolledBackError.
+    """
+    undo = journal.pending()
+    if undo is None:
+        return
+    state = systemd.state()
+    is_untouched = state.is_running and not state.has_job and state.main_pid == (plan.running and plan.running.pid)
+    attempt.reloaded = plan.live_restore is not None and plan.running is not None
+    attempt.restarted = restart and not is_untouched
+    problem: RemoteApiError = errors.run_killed(plan.service)
+    if attempt.restarted and is_applied(undo):
+        try:
+            _prove(plan, systemd, timing, _unheard)
+            journal.commit()
+            return
+        except RemoteApiError as found:
+            problem = found
+    _roll_back(plan, undo, systemd, journal, timing, _unheard, problem, attempt)
+
+
+def _unheard(step: str) -> None:
+    """Tell nobody of a step: whoever wanted to know was killed."""
 
 
 @dataclass
@@ -132,10 +170,15 @@ def _apply(plan: Plan, systemd: Systemd, timing: Timing, reached: Reached, attem
         attempt.restarted = True
         _restart(plan.after.socket_activated, systemd, timing.ready)
         reached("restart begun")
-        pid = _wait_until_ready(plan, systemd, timing)
-        reached("daemon answers")
-        _watch(systemd, pid, timing.settle)
-        reached("daemon keeps running")
+        _prove(plan, systemd, timing, reached)
+
+
+def _prove(plan: Plan, systemd: Systemd, timing: Timing, reached: Reached) -> None:
+    """Return when the restarted daemon answers everywhere and has kept running for a while. Raises RemoteApiError."""
+    pid = _wait_until_ready(plan, systemd, timing)
+    reached("daemon answers")
+    _watch(systemd, pid, timing.settle)
+    reached("daemon keeps running")
 
 
 def _write(plan: Plan, change: Change) -> None:

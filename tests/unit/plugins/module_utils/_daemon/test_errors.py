@@ -73,7 +73,7 @@ def test_what_was_put_back_is_said() -> None:
     assert "(the daemon's journal: broken)" in undone.cause
     assert undone.remedy.endswith("Put back: /etc/a, /etc/b. The daemon was started again as before, and answers.")
     untouched = errors.rolled_back(PROBLEM, [], [], restarted=False)
-    assert untouched.remedy.endswith("No file had been changed. The daemon was not restarted.")
+    assert untouched.remedy.endswith("Every file is as it was. The daemon was not restarted.")
 
 
 def test_a_daemon_that_is_down_is_said_first() -> None:

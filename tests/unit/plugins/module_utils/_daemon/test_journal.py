@@ -13,7 +13,12 @@ import time
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive, put_back
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import (
+    Journal,
+    exclusive,
+    is_applied,
+    put_back,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError, read_state
 
 OLD, NEW = b"old \xff\n", b"new\n"
@@ -21,7 +26,7 @@ OLD, NEW = b"old \xff\n", b"new\n"
 
 @pytest.fixture
 def journal(tmp_path: pathlib.Path) -> Journal:
-    return Journal("docker.service", str(tmp_path / "lib/journal"))
+    return Journal("docker.service", str(tmp_path / "lib/journal"), str(tmp_path / "tmpfiles.d"))
 
 
 @pytest.fixture
@@ -41,9 +46,33 @@ def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Pa
     assert journal.pending() == undo
     assert os.stat(journal.path).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(journal.path)).st_mode & 0o777 == 0o700
+    assert os.stat(journal.boot_path).st_mode & 0o777 == 0o600
     journal.commit()
     assert journal.pending() is None
+    assert os.listdir(os.path.dirname(journal.path)) == os.listdir(os.path.dirname(journal.boot_path)) == []
     journal.commit()
+
+
+def test_without_a_way_to_tell_the_next_boot_nothing_begins(
+    journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "tmpfiles.d").write_bytes(b"in the way")
+    with pytest.raises(FilesError, match=journal.boot_path):
+        journal.begin([(str(there), read_state(str(there)), NEW)])
+    assert os.listdir(os.path.dirname(journal.path)) == []
+
+
+def test_a_change_is_applied_when_every_file_is_as_planned(
+    journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.write_bytes(OLD)
+    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(gone), read_state(str(gone)), None)])
+    assert not is_applied(undo)
+    there.write_bytes(NEW)
+    assert not is_applied(undo)
+    gone.unlink()
+    assert is_applied(undo)
 
 
 def test_everything_is_put_back(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
