@@ -43,6 +43,8 @@ def _without_guessing() -> t.Iterator[None]:
             del sys.modules[name]
 
 
+_PIECE = 2**16
+
 try:
     with _without_guessing():
         import requests
@@ -112,9 +114,10 @@ class RemoteResponse:
         self.status = response.status_code
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
-    def read(self, size: int) -> bytes:
-        """Return up to this many bytes of the body, none at its end. Raises urllib3's HTTPError."""
-        return t.cast(bytes, self._response.raw.read(size))
+    def pieces(self) -> t.Iterator[bytes]:
+        """Yield the body in pieces of at most 64 KiB as it comes. Raises urllib3's HTTPError."""
+        while piece := self._response.raw.read(_PIECE):
+            yield piece
 
     def close(self) -> None:
         """Give the connection back when all was read, else close it."""

@@ -29,11 +29,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     not_an_engine,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import explain_http
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
-    PLAIN_PORT,
-    Connection,
-    TlsOptions,
-)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import PLAIN_PORT, TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import CONNECTING, Watch, dial
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import TlsSocket
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from urllib.parse import quote, urlencode
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
@@ -27,7 +26,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.transport import Response, open_transport
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.transport import Response, Transport
 
 # The newest version whose answers the modules are tested with. Later engines speak it as well: they refuse only what is
 # below their MinAPIVersion, which is far lower.
@@ -35,8 +36,6 @@ NEWEST_VERSION = "1.51"
 
 # Answers that are held in memory may be this large, in bytes. A list of a thousand containers takes about 3 MiB.
 MEMORY_LIMIT = 128 * 2**20
-
-_CHUNK = 2**16
 
 Query = t.Mapping[str, t.Any]
 Body = t.Union[None, t.Mapping[str, t.Any], t.Sequence[t.Any]]
@@ -81,7 +80,7 @@ class Engine:
         """Connects nowhere yet. Raises MissingLibraryError."""
         self.connection = connection
         self._watch = Watch(connection)
-        self._transport = open_transport(self._watch)
+        self._transport = _open_transport(self._watch)
         self._version = connection.api_version
 
     def __enter__(self) -> Engine:
@@ -193,6 +192,17 @@ class Engine:
         return bad_api_version(self.connection.address, endpoint, message, lowest, highest)
 
 
+def _open_transport(watch: Watch) -> Transport:
+    """Return the way to the watch's engine; only what that needs is loaded. Raises MissingLibraryError."""
+    if watch.connection.socket_path is not None:
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.local_http import LocalTransport
+
+        return LocalTransport(watch)
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.adapter import RemoteTransport
+
+    return RemoteTransport(watch)
+
+
 class Exchange:
     """A request that was sent, and the answer that is being read. Use it in a C(with) statement."""
 
@@ -218,7 +228,7 @@ class Exchange:
         """Yield the body in pieces of at most 64 KiB as it comes. Raises EngineError."""
         received = 0
         with self._engine.plain_words(self._endpoint):
-            while piece := self._response.read(_CHUNK):
+            for piece in self._response.pieces():
                 received += len(piece)
                 yield piece
         self._check_length(received)
@@ -291,7 +301,13 @@ def query_string(query: Query | None) -> str:
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is not None:
                 pairs.append((name, _query_value(one)))
-    return "?" + urlencode(pairs) if pairs else ""
+    if not pairs:
+        return ""
+    if all(_is_plain(text) for pair in pairs for text in pair):
+        return "?" + "&".join(f"{name}={value}" for name, value in pairs)
+    from urllib.parse import urlencode
+
+    return "?" + urlencode(pairs)
 
 
 def _query_value(value: t.Any) -> str:
@@ -303,7 +319,16 @@ def _query_value(value: t.Any) -> str:
 
 def path_of(name: str) -> str:
     """Return a name (of a container, of an image) as part of a path."""
+    if _is_plain(name):
+        return name
+    from urllib.parse import quote
+
     return quote(name, safe="/:@")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether nothing in a text has to be quoted, so that urllib need not be loaded in each task anew."""
+    return re.fullmatch("[A-Za-z0-9_.-]*", text) is not None
 
 
 __all__ = (

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""What it means when HTTP fails: the errors of http.client, and of urllib3 and requests, which wrap them."""
+"""What it means when HTTP fails: the errors of :mod:`local_http`, of http.client, and of those that wrap them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     sample,
     wants_tls,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.local_http import (
+    NotHttpError,
+    TooLargeError,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
 
 
@@ -26,11 +30,11 @@ def explain_http(exc: BaseException, watch: Watch, endpoint: str) -> EngineError
     """Return in plain words what an error of HTTP means; ``endpoint`` is method and path of the request."""
     address, causes = watch.connection.address, list(_causes(exc))
     for cause in causes:
-        if isinstance(cause, http.client.LineTooLong) or "more than 100 headers" in str(cause):
+        if isinstance(cause, (TooLargeError, http.client.LineTooLong)) or "more than 100 headers" in str(cause):
             return not_an_engine(address, endpoint, "the headers of the answer are too large")
         if isinstance(cause, http.client.RemoteDisconnected):
             return cut_off(address, watch.phase, "without any answer", reached=watch.reached)
-        if isinstance(cause, http.client.BadStatusLine):
+        if isinstance(cause, (NotHttpError, http.client.BadStatusLine)):
             line = str(cause)
             if line.startswith("\x15\x03"):  # a TLS alert (RFC 8446, 5.1)
                 return wants_tls(address)

@@ -4,7 +4,10 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""From the connection options of a task to one connection: which engine, over what, trusted how.
+"""From the connection options of a task to one connection: which engine, and over what.
+
+What only counts over the network (trusted how, too) is in :mod:`network`, which a task for the local socket does not
+load: whatever a module loads, a host compiles anew in each task.
 
 Precedence is that of the docker client: an option of the task, then C(DOCKER_HOST), then C(DOCKER_CONTEXT), then the
 current context in the client's C(config.json), then the local socket (docker/cli, cli/command/cli.go).
@@ -12,23 +15,21 @@ current context in the client's C(config.json), then the local socket (docker/cl
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import typing as t
-from urllib.parse import urlsplit
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     bad_address,
     bad_client_configuration,
-    bad_context,
     bad_option,
 )
 
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import Files, TlsOptions
+
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
-PLAIN_PORT = 2375
-TLS_PORT = 2376
 
 # The connection options, for the argument specification of a module. Nothing has a default that could hide the
 # environment or the docker context; the defaults are written in the documentation.
@@ -44,19 +45,6 @@ ENGINE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "api_version": {"type": "str"},
     "timeout": {"type": "int", "default": 60},
 }
-
-
-class TlsOptions(t.NamedTuple):
-    """What TLS is spoken with: paths of PEM files, and the name that the engine's certificate must carry.
-
-    Without ``ca_path`` the system's authorities are trusted; with ``verify`` false, anything.
-    """
-
-    verify: bool
-    ca_path: str | None
-    client_cert: str | None
-    client_key: str | None
-    hostname: str
 
 
 class Connection(t.NamedTuple):
@@ -89,20 +77,12 @@ class Surroundings(t.NamedTuple):
         return cls(environ={}, config_dir=None)
 
 
-class _Files(t.NamedTuple):
-    """PEM files for TLS, each None where there is none."""
-
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-
-
-class _Target(t.NamedTuple):
+class Target(t.NamedTuple):
     """The engine's address, and where it was found. ``files`` and ``verify`` are set by a docker context alone."""
 
     source: str
     address: str
-    files: _Files | None = None
+    files: Files | None = None
     verify: bool = True
 
 
@@ -118,12 +98,9 @@ def resolve(params: t.Mapping[str, t.Any], surroundings: Surroundings) -> Connec
     scheme, rest = _split_address(target)
     if scheme == "unix":
         return Connection(target.address, rest, "", 0, None, api_version, params["timeout"])
-    host, port = _split_host(target, rest)
-    wants_tls = _wants_tls(params, surroundings.environ, target, port)
-    port = port or (TLS_PORT if wants_tls else PLAIN_PORT)
-    tls = _tls_options(params, surroundings, target, host) if wants_tls else None
-    shown_host = f"[{host}]" if ":" in host else host
-    return Connection(f"tcp://{shown_host}:{port}", None, host, port, tls, api_version, params["timeout"])
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import over_network
+
+    return over_network(params, surroundings, target, rest, api_version)
 
 
 def _pinned_version(version: str | None) -> str | None:
@@ -138,18 +115,20 @@ def _pinned_version(version: str | None) -> str | None:
     return version
 
 
-def _find_target(params: t.Mapping[str, t.Any], surroundings: Surroundings) -> _Target:
+def _find_target(params: t.Mapping[str, t.Any], surroundings: Surroundings) -> Target:
     """Return the engine's address by the docker client's precedence."""
     if params.get("docker_host"):
-        return _Target("docker_host", params["docker_host"])
+        return Target("docker_host", params["docker_host"])
     environ = surroundings.environ
     if environ.get("DOCKER_HOST"):
-        return _Target("DOCKER_HOST", environ["DOCKER_HOST"])
+        return Target("DOCKER_HOST", environ["DOCKER_HOST"])
     if surroundings.config_dir:
         name = environ.get("DOCKER_CONTEXT") or _current_context(surroundings.config_dir)
         if name and name != "default":
-            return _read_context(surroundings.config_dir, name)
-    return _Target("docker_host", DEFAULT_ADDRESS)
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import read_context
+
+            return read_context(surroundings.config_dir, name)
+    return Target("docker_host", DEFAULT_ADDRESS)
 
 
 def _current_context(config_dir: str) -> str:
@@ -159,7 +138,7 @@ def _current_context(config_dir: str) -> str:
     """
     path = os.path.join(config_dir, "config.json")
     try:
-        content = _load_object(path)
+        content = load_object(path)
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as exc:
@@ -170,7 +149,7 @@ def _current_context(config_dir: str) -> str:
     return name
 
 
-def _load_object(path: str) -> dict[str, t.Any]:
+def load_object(path: str) -> dict[str, t.Any]:
     """Return the JSON object in a file. Raises OSError, or ValueError when there is none in it."""
     with open(path, encoding="utf-8") as stream:
         content = json.load(stream)
@@ -179,26 +158,7 @@ def _load_object(path: str) -> dict[str, t.Any]:
     return content
 
 
-def _read_context(config_dir: str, name: str) -> _Target:
-    """Return where a docker context leads.
-
-    It is kept in folders named by the SHA-256 of its name (docker/cli, cli/context/store). Raises OptionError when it
-    is not there or leads nowhere.
-    """
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    path = os.path.join(config_dir, "contexts", "meta", digest, "meta.json")
-    try:
-        endpoint = _load_object(path)["Endpoints"]["docker"]
-        address, verify = endpoint["Host"], not endpoint.get("SkipTLSVerify")
-    except FileNotFoundError as exc:
-        raise bad_context(name, f"it does not exist ({path} is not there)") from exc
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise bad_context(name, f"{path} cannot be used ({type(exc).__name__}: {exc})") from exc
-    folder = os.path.join(config_dir, "contexts", "tls", digest, "docker")
-    return _Target(f"docker context {name!r}:", address, _files_in(folder), verify)
-
-
-def _split_address(target: _Target) -> tuple[str, str]:
+def _split_address(target: Target) -> tuple[str, str]:
     """Return scheme (``unix`` or ``tcp``) and the rest of an address. An address without scheme is TCP.
 
     Raises OptionError for any other scheme.
@@ -212,87 +172,12 @@ def _split_address(target: _Target) -> tuple[str, str]:
     return scheme, rest
 
 
-def _split_host(target: _Target, rest: str) -> tuple[str, int | None]:
-    """Return host and port (None when it is not there) of the part of a TCP address behind ``tcp://``.
-
-    Raises OptionError.
-    """
-    try:
-        parts = urlsplit(f"//{rest}")
-        host, port = parts.hostname, parts.port
-    except ValueError as exc:
-        raise bad_address(target.source, target.address, f"it is no address ({exc})") from exc
-    if not host or port == 0 or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise bad_address(target.source, target.address, "it is no host with a port")
-    return host, port
-
-
-def _wants_tls(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str], target: _Target, port: int | None) -> bool:
-    """Return whether TLS is to be spoken to a TCP address.
-
-    What the task says wins. Otherwise any certificate option, the docker client's variables, a context with an
-    authority, or the port that is registered for TLS (2376) mean TLS: never plain HTTP by oversight.
-    """
-    if params.get("tls") is not None:
-        return bool(params["tls"])
-    if any(params.get(name) for name in ("ca_path", "client_cert", "client_key", "cert_path", "tls_hostname")):
-        return True
-    if target.files is not None:
-        return target.files.ca is not None or port == TLS_PORT
-    if any(environ.get(name) for name in ("DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")):
-        return True
-    return port == TLS_PORT
-
-
-def _tls_options(params: t.Mapping[str, t.Any], surroundings: Surroundings, target: _Target, host: str) -> TlsOptions:
-    """Return what TLS is spoken with. Raises OptionError."""
-    verify = params["validate_certs"] and target.verify
-    files = _find_files(params, surroundings, target, verify)
-    ca, cert, key = (params.get("ca_path") or files.ca, params.get("client_cert"), params.get("client_key"))
-    if not cert and not key:
-        cert, key = files.cert, files.key
-    if bool(cert) != bool(key):
-        missing = "client_key" if cert else "client_cert"
-        raise bad_option(missing, f"it is missing beside {cert or key}", "A client certificate needs both files.")
-    return TlsOptions(verify, ca, cert, key, params.get("tls_hostname") or host)
-
-
-def _find_files(params: t.Mapping[str, t.Any], surroundings: Surroundings, target: _Target, verify: bool) -> _Files:
-    """Return the PEM files of the directory that counts: the task's, the context's, the environment's, the default.
-
-    Raises OptionError when one was named that holds no authority although one is needed.
-    """
-    named = params.get("cert_path")
-    source = "cert_path"
-    if not named and target.files is not None:
-        return target.files
-    if not named:
-        named = surroundings.environ.get("DOCKER_CERT_PATH")
-        source = "DOCKER_CERT_PATH"
-    if not named:
-        return _files_in(surroundings.config_dir) if surroundings.config_dir else _Files()
-    if not os.path.isdir(named):
-        raise bad_option(source, f"{named} is not a directory", "Name the one with ca.pem, cert.pem and key.pem.")
-    files = _files_in(named)
-    if verify and not files.ca and not params.get("ca_path"):
-        raise bad_option(source, f"there is no ca.pem in {named}", "Put the authority's certificate there.")
-    return files
-
-
-def _files_in(folder: str) -> _Files:
-    """Return those of ca.pem, cert.pem and key.pem that a folder holds."""
-    paths = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
-    ca, cert, key = (path if os.path.exists(path) else None for path in paths)
-    return _Files(ca, cert, key)
-
-
 __all__ = (
     "DEFAULT_ADDRESS",
     "ENGINE_ARGUMENTS",
-    "PLAIN_PORT",
-    "TLS_PORT",
     "Connection",
     "Surroundings",
-    "TlsOptions",
+    "Target",
+    "load_object",
     "resolve",
 )

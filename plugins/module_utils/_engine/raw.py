@@ -89,10 +89,19 @@ def _exchange(engine: Engine, request: Request, *, silence: bool) -> Exchange:
         request.path,
         request.query,
         request.body,
-        request.headers,
+        _checked_headers(request.headers),
         versioned=versioned,
         silence=silence,
     )
+
+
+def _checked_headers(headers: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    """Return headers as they are sent. Raises OptionError for one that HTTP cannot carry (RFC 9110, 5.1 and 5.5)."""
+    checked = {str(name): str(value) for name, value in (headers or {}).items()}
+    for name, value in checked.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~\xa0-\xff]*", value):
+            raise bad_option("headers", f"{name!r} cannot be sent as a header", "Use printable characters on one line.")
+    return checked
 
 
 def _accepted(request: Request) -> t.Container[int]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import ssl
 import time
 import typing as t
 
@@ -80,30 +79,14 @@ class Watch:
 
     @contextlib.contextmanager
     def over(self, sock: socket.socket) -> t.Iterator[None]:
-        """Limit what is done with the socket inside, and turn its errors into an EngineError.
-
-        A certificate that is not accepted is left to the caller, who can find out more.
-        """
+        """Limit what is done with the socket inside, and turn its errors into an EngineError. Those of TLS are left."""
         sock.settimeout(self.remaining())
         try:
             yield
         except socket.timeout as exc:
             raise self.late() from exc
-        except ssl.SSLCertVerificationError:
-            raise
-        except ssl.SSLError as exc:
-            raise self._explain_tls(exc) from exc
         except ConnectionError as exc:
             raise cut_off(self.connection.address, self.phase, str(exc.strerror), reached=self.reached) from exc
-
-    def _explain_tls(self, exc: ssl.SSLError) -> EngineError:
-        """Return what an error of TLS means."""
-        tls = self.connection.tls
-        if tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-            return cut_off(self.connection.address, self.phase, "without a word of TLS", reached=self.reached)
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import explain_alert
-
-        return explain_alert(exc, self.connection.address, tls)
 
 
 class PlainSocket(socket.socket):

@@ -24,9 +24,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     EngineError,
     OptionError,
     bad_tls_file,
+    cut_off,
     wants_client_certificate,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, connect
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -35,6 +36,31 @@ if t.TYPE_CHECKING:  # pragma: no cover
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN and X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h); ssl names the first from 3.10 on only.
 PARTIAL_CHAIN = 0x80000
 NO_CHECK_TIME = 0x200000
+
+
+@contextlib.contextmanager
+def _over_tls(watch: Watch, sock: ssl.SSLSocket) -> t.Iterator[None]:
+    """Do what :meth:`Watch.over` does, and turn errors of TLS into an EngineError as well.
+
+    A certificate that is not accepted is left to the caller, who can find out more.
+    """
+    try:
+        with watch.over(sock):
+            yield
+    except ssl.SSLCertVerificationError:
+        raise
+    except ssl.SSLError as exc:
+        raise _explain_tls(exc, watch) from exc
+
+
+def _explain_tls(exc: ssl.SSLError, watch: Watch) -> EngineError:
+    """Return what an error of TLS means."""
+    connection = watch.connection
+    if connection.tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return cut_off(connection.address, watch.phase, "without a word of TLS", reached=watch.reached)
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import explain_alert
+
+    return explain_alert(exc, connection.address, connection.tls)
 
 
 class TlsSocket(ssl.SSLSocket):
@@ -50,7 +76,7 @@ class TlsSocket(ssl.SSLSocket):
         A reset instead of an alert at that point means the same: the engine closes before it has read the request.
         """
         tls = self.watch.connection.tls
-        with self.watch.over(self):
+        with _over_tls(self.watch, self):
             try:
                 count = super().recv_into(*args)
             except ConnectionResetError as exc:
@@ -63,7 +89,7 @@ class TlsSocket(ssl.SSLSocket):
 
     def sendall(self, *args: t.Any) -> None:
         """Send everything, as SSLSocket.sendall. Raises EngineError. A broken pipe is left to the next read."""
-        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with _over_tls(self.watch, self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().sendall(*args)
 
 
@@ -92,7 +118,7 @@ def _secure(watch: Watch, context: ssl.SSLContext, hostname: str) -> TlsSocket:
     secured.watch = watch
     watch.phase = "agreeing on TLS"
     try:
-        with watch.over(secured):
+        with _over_tls(watch, secured):
             secured.do_handshake()
     except (EngineError, ssl.SSLCertVerificationError):
         secured.close()

@@ -20,7 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     tls_failed,
     wants_client_certificate,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import openssl_words
 
 

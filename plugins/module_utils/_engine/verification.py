@@ -12,11 +12,10 @@ import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.checks import run_checks
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import bad_option
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import PLAIN_PORT, TLS_PORT
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
     DEFAULT_ADDRESS,
     ENGINE_ARGUMENTS,
-    PLAIN_PORT,
-    TLS_PORT,
     Connection,
     Surroundings,
     resolve,

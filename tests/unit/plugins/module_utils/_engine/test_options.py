@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import OptionError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
     DEFAULT_ADDRESS,
     ENGINE_ARGUMENTS,
     Connection,
     Surroundings,
-    TlsOptions,
     resolve,
 )
 

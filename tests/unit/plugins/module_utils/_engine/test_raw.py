@@ -110,6 +110,12 @@ def test_path_without_a_slash(engine_at: Any) -> None:
         send(engine_at("tcp://127.0.0.1:1"), request("info"))
 
 
+@pytest.mark.parametrize("headers", [{"X-A": "b\r\nX-C: d"}, {"X A": "b"}, {"": "b"}, {"X-A": "\u20ac"}])
+def test_header_that_cannot_be_sent(engine_at: Any, headers: dict[str, str]) -> None:
+    with pytest.raises(OptionError, match="^option headers: .* cannot be sent as a header"):
+        send(engine_at("tcp://127.0.0.1:1"), request("/info", headers=headers))
+
+
 def test_statuses(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     engine = engine_at(serve(fake_engine({"POST /networks/create": ("409 Conflict", {"message": "exists"})})).address)
     with pytest.raises(AnswerError, match="status 409: exists"):
