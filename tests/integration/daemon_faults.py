@@ -458,14 +458,6 @@ PROCESSES = [
         options={"dns": ["8.8.8.8"], "bridge": "nosuch0"},
         request={"on_conflict": "move"},
     ),
-    Row(
-        "cannot-be-put-back",
-        DOWN,
-        "^DOCKER IS DOWN ON THIS HOST.*immutable",
-        "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'",
-        "unwrap; immutable off /etc/default/docker",
-        options=ON,
-    ),
     Row("two-runs-at-once", DONE, "", runs=2, mode={"timeout": 60.0}),
     Row("lost-connection-before-restart", DONE, "", signal_at=3, signal=signal.SIGHUP),
     Row("stopped-while-it-starts", DONE, "", signal_at=4, signal=signal.SIGTERM),
@@ -517,5 +509,15 @@ KILLS = [
     *(_short(RESCUED, step) for step in range(2, 6)),
     Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
 ]
+
+# Two faults at once: the new configuration does not start, and the old one cannot be had back.
+DOUBLE_FAULT = Row(
+    "cannot-be-put-back",
+    DOWN,
+    "^DOCKER IS DOWN ON THIS HOST.*immutable",
+    "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'",
+    "unwrap; immutable off /etc/default/docker",
+    options=ON,
+)
 
 ROWS = [*OPTIONS_FILE, *DAEMON_JSON, *CERTIFICATES, *NETWORK, *SYSTEMD, *FILES, *PROCESSES, *KILLS]

@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration import pki
 from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults import (
     DONE,
+    DOUBLE_FAULT,
     DOWN,
     ENGINES,
     KILLED,
@@ -41,6 +42,7 @@ TLS = {
     "tlskey": "/etc/docker/server-key.pem",
 }
 # What lies there only while a change is under way.
+JOURNAL_FILE = "/var/lib/docker-remote-api/docker.service.journal"
 JOURNAL = re.compile(r"/var/lib/docker-remote-api/|/etc/tmpfiles\.d/docker-remote-api")
 OWN_DIRECTORY = "/etc/systemd/system/docker.service.d"
 # The faulty row's own words for what became of a run.
@@ -196,21 +198,38 @@ def seen(
 def test_a_fault_leaves_a_daemon(
     seen: dict[str, dict[str, dict[str, Any] | AssertionError]], row: Row, suite: str, variant: str
 ) -> None:
+    what = check(seen, row, suite, variant)
+    if row.outcome == KILLED:
+        assert what["started"], "no daemon answered after a boot with what was on the disk"
+    else:
+        assert what["answers"], "no daemon answered after the fault"
+
+
+@pytest.mark.parametrize(("row", "suite", "variant"), [(DOUBLE_FAULT, suite, "docker-io") for suite in ENGINES])
+def test_a_daemon_that_cannot_be_had_back_is_said_first_and_revived_by_the_next_run(
+    seen: dict[str, dict[str, dict[str, Any] | AssertionError]], row: Row, suite: str, variant: str
+) -> None:
+    what = check(seen, row, suite, variant)
+    assert not what["answers"]
+    assert JOURNAL_FILE in what["after"]
+
+
+def check(
+    seen: Mapping[str, Mapping[str, dict[str, Any] | AssertionError]], row: Row, suite: str, variant: str
+) -> dict[str, Any]:
+    """Assert what holds for all rows, such as that a good run converges afterwards; return what was seen."""
     what = seen[f"{suite}/{variant}"][row.name]
     if isinstance(what, AssertionError):
         raise what
     check_results(row, what)
     assert what["good"]["ok"], what["good"]
     check_files(row, what)
-    if row.outcome == KILLED:
-        assert what["started"], "no daemon answered after a boot with what was on the disk"
-    elif row.outcome != DOWN:
-        assert what["answers"], "no daemon answered after the fault"
     assert what["good_answers"]
     assert what["good_argv"] == what["good"]["argv"][1:]
     assert f"--label={what['label']}" in what["good_argv"]
     assert what["again"]["ok"], what["again"]
     assert not what["again"]["changed"], what["again"]
+    return what
 
 
 def check_results(row: Row, what: Mapping[str, Any]) -> None:
