@@ -13,41 +13,17 @@ authority is trusted: there is one place that decides, and it is ours.
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import sys
-import types
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import missing_library
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, dial
 
-
-@contextlib.contextmanager
-def _without_guessing() -> t.Iterator[None]:
-    """Let requests be imported without what guesses the character set of a text, and what encodes names of hosts.
-
-    They take up to half of the time that the import does, in each run of a module, and nothing here needs them: the
-    engine speaks UTF-8, and the host is connected to by a socket of our own. Names are given to requests in their
-    place, with versions that it takes, and are gone afterwards.
-    """
-    stand_ins = {"chardet": "3.0.4", "charset_normalizer": "3.0.0", "idna": "3.0"}
-    absent = {name for name in stand_ins if name not in sys.modules and "requests" not in sys.modules}
-    for name in absent:
-        sys.modules[name] = types.ModuleType(name)
-        vars(sys.modules[name])["__version__"] = stand_ins[name]
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
-
-
 _PIECE = 2**16
 
 try:
-    with _without_guessing():
-        import requests
+    import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection
     from urllib3.connectionpool import HTTPConnectionPool
@@ -55,7 +31,7 @@ try:
 except ImportError as exc:
     _MISSING: str | None = str(exc)
     if not t.TYPE_CHECKING:
-        # Only names to derive from, so that this file can be read without requests; open_session() refuses to work.
+        # Only names to derive from, so that this file can be read without requests; RemoteTransport refuses to work.
         HTTPAdapter = HTTPConnection = HTTPConnectionPool = object
 else:
     _MISSING = None

@@ -152,23 +152,6 @@ def test_requests_is_missing() -> None:
     assert "python3-requests" in done.stdout
 
 
-IMPORTS = """
-import sys
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import client
-assert "requests" not in sys.modules and "urllib3" not in sys.modules
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import adapter
-assert "requests" in sys.modules
-print(*sorted(name for name in ("chardet", "charset_normalizer", "idna", "cryptography") if name in sys.modules))
-import charset_normalizer, idna, requests
-assert hasattr(idna, "encode") and hasattr(charset_normalizer, "detect")
-"""
-
-
-def test_only_what_is_needed_is_imported() -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", IMPORTS], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"
-
-
 def test_error_is_not_taken_for_another(serve: Any, engine_at: Any, talking: Any) -> None:
     """What goes wrong in the caller's own code stays what it is."""
     engine = engine_at("tcp://127.0.0.1:1")
