@@ -81,7 +81,6 @@ SAME = {
     "export": ("cat export", "docker export large"),
     "archive": ("cat archive", "docker cp large:/large -"),
 }
-SIZES = {"log": 102400 * (8 + 1024), "log with TLS": 102400 * (8 + 1024), "lines of the log": 102400 * 1024}
 TRANSPORTS: dict[str, dict[str, str]] = {
     "socket": {},
     "tls": {"docker_host": "tcp://127.0.0.1:2376", "cert_path": "/root/admin"},
@@ -171,11 +170,15 @@ def test_file_is_what_curl_and_docker_get(fetched: dict[str, Any], title: str) -
     host: Host = fetched["host"]
     ours, theirs = (host.sh(f"cd /root; {command} | sha256sum") for command in SAME[title])
     assert ours == theirs
-    size = int(host.sh(f"cd /root; {SAME[title][0]} | wc -c"))
-    if title in SIZES:
-        assert size == SIZES[title]
-    else:
-        assert 64 * MIB < size < 72 * MIB
+
+
+def test_sizes(fetched: dict[str, Any]) -> None:
+    host: Host = fetched["host"]
+    files = "log log-tls export archive"
+    log, log_tls, export, archive = (int(size) for size in host.sh(f"cd /root; stat -c %s {files}").split())
+    assert log == log_tls == 102400 * (8 + 1024)
+    assert 64 * MIB < archive < export < 72 * MIB
+    assert host.sh("docker logs large | wc -c") == str(100 * MIB)
 
 
 def test_what_is_measured_is_seen(fetched: dict[str, Any]) -> None:
