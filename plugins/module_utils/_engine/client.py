@@ -12,18 +12,6 @@ import json
 import re
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    AnswerError,
-    EngineError,
-    answer_too_big,
-    bad_api_version,
-    bad_status,
-    cut_off,
-    not_an_engine,
-    one_line,
-    sample,
-    wants_tls,
-)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
 
@@ -62,15 +50,15 @@ class Answer(t.NamedTuple):
 
     def json(self) -> t.Any:
         """Return the JSON value of the body. Raises BrokenAnswerError when it is none."""
-        if not self.is_json:
-            kind = self.headers.get("content-type") or "nothing that names its type"
-            detail = f"the answer is {kind} instead of JSON{sample(self.text)}"
-            raise not_an_engine(self.address, self.endpoint, detail)
-        try:
-            return json.loads(self.body)
-        except ValueError as exc:
-            detail = f"the answer is broken JSON ({exc}){sample(self.text)}"
-            raise not_an_engine(self.address, self.endpoint, detail) from exc
+        broken: ValueError | None = None
+        if self.is_json:
+            try:
+                return json.loads(self.body)
+            except ValueError as exc:
+                broken = exc
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.refusals import no_json
+
+        raise no_json(self, broken) from broken
 
 
 class Engine:
@@ -100,8 +88,11 @@ class Engine:
         if self._version is None:
             highest = self.request("GET", "/_ping", versioned=False).headers.get("api-version", "")
             if not re.fullmatch(r"[0-9]+\.[0-9]+", highest):
-                detail = "the answer has no header Api-Version, so this is no Docker engine"
-                raise not_an_engine(self.connection.address, "GET /_ping", detail)
+                from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.refusals import (
+                    no_api_version,
+                )
+
+                raise no_api_version(self.connection.address)
             self._version = min(highest, NEWEST_VERSION, key=version_key)
         return self._version
 
@@ -138,7 +129,9 @@ class Engine:
     def require(self, answer: Answer, accept: t.Container[int]) -> None:
         """Raise EngineError for an answer whose status is not accepted."""
         if answer.status not in accept:
-            raise self._refusal(answer)
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.refusals import refusal
+
+            raise refusal(self, answer)
 
     def exchange(
         self,
@@ -172,24 +165,6 @@ class Engine:
     def plain_words(self, endpoint: str) -> t.ContextManager[None]:
         """Return a context in which errors of HTTP are raised as EngineError."""
         return _PlainWords(self._watch, endpoint, self._transport.errors)
-
-    def _refusal(self, answer: Answer) -> EngineError:
-        """Return the error for an answer whose status is not accepted."""
-        if 300 <= answer.status < 400 and "location" in answer.headers:
-            detail = f"the answer is a redirect to {answer.headers['location'][:200]}, which no engine gives here"
-            return not_an_engine(self.connection.address, answer.endpoint, detail)
-        if answer.status == 400 and b"HTTP request to an HTTPS server" in answer.body:
-            return wants_tls(self.connection.address)
-        message = engine_message(answer)
-        if answer.status == 400 and re.search(r"client version \S+ is too (old|new)", message):
-            return self._version_refusal(answer.endpoint, message)
-        return bad_status(self.connection.address, answer.endpoint, answer.status, message)
-
-    def _version_refusal(self, endpoint: str, message: str) -> AnswerError:
-        """Return the error for an API version that the engine does not speak, with the range that it does."""
-        versions = self.request("GET", "/version", versioned=False).json()
-        lowest, highest = versions.get("MinAPIVersion", "?"), versions.get("ApiVersion", "?")
-        return bad_api_version(self.connection.address, endpoint, message, lowest, highest)
 
 
 def _open_transport(watch: Watch) -> Transport:
@@ -238,6 +213,8 @@ class Exchange:
         promised = self.headers.get("content-length", "")
         has_body = not self._endpoint.startswith("HEAD ") and self.status not in (204, 304)
         if has_body and promised.isdigit() and received < int(promised):
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import cut_off
+
             detail = f"after {received} of {promised} bytes"
             raise cut_off(self._engine.connection.address, self._watch.phase, detail, reached=True)
 
@@ -248,6 +225,10 @@ class Exchange:
         for piece in self.chunks():
             size += len(piece)
             if size > MEMORY_LIMIT:
+                from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+                    answer_too_big,
+                )
+
                 raise answer_too_big(self._engine.connection.address, self._endpoint, MEMORY_LIMIT)
             pieces.append(piece)
         address = self._engine.connection.address
@@ -271,18 +252,6 @@ class _PlainWords:
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import explain_http
 
             raise explain_http(exc, self._watch, self._endpoint) from exc
-
-
-def engine_message(answer: Answer) -> str:
-    """Return the engine's own words for an error, else what the answer holds, on one line."""
-    if answer.is_json:
-        try:
-            content = json.loads(answer.body)
-        except ValueError:
-            content = None
-        if isinstance(content, dict) and isinstance(content.get("message"), str):
-            return str(content["message"]).strip().rstrip(".")
-    return one_line(answer.text)
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -337,7 +306,6 @@ __all__ = (
     "Answer",
     "Engine",
     "Exchange",
-    "engine_message",
     "path_of",
     "query_string",
     "version_key",

@@ -14,14 +14,12 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
-    Engine,
-    engine_message,
-)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     pull_failed,
     unpullable_image,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.refusals import engine_message
 
 HUB = "https://index.docker.io/v1/"
 

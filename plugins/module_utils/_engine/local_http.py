@@ -17,7 +17,7 @@ import re
 import socket
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import EngineError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, dial
 
 # What the head of an answer may hold: bytes in a line, and lines. An engine's has about ten short ones.

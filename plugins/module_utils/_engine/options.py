@@ -20,12 +20,6 @@ import os
 import re
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    bad_address,
-    bad_client_configuration,
-    bad_option,
-)
-
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import Files, TlsOptions
 
@@ -93,6 +87,8 @@ def resolve(params: t.Mapping[str, t.Any], surroundings: Surroundings) -> Connec
     """
     target = _find_target(params, surroundings)
     if params["timeout"] <= 0:
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import bad_option
+
         raise bad_option("timeout", f"{params['timeout']} is not a time", "Give a number of seconds above 0.")
     api_version = _pinned_version(params.get("api_version") or surroundings.environ.get("DOCKER_API_VERSION"))
     scheme, rest = _split_address(target)
@@ -111,6 +107,8 @@ def _pinned_version(version: str | None) -> str | None:
     if not version or version == "auto":
         return None
     if not re.fullmatch(r"[0-9]+\.[0-9]+", version):
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import bad_option
+
         raise bad_option("api_version", f"{version!r} is no version", "Write it as MAJOR.MINOR, for example 1.44.")
     return version
 
@@ -137,16 +135,19 @@ def _current_context(config_dir: str) -> str:
     Raises OptionError when the client's configuration file is there and cannot be read.
     """
     path = os.path.join(config_dir, "config.json")
+    problem: Exception | None = None
     try:
-        content = load_object(path)
+        name = load_object(path).get("currentContext") or ""
+        if isinstance(name, str):
+            return name
+        cause = "currentContext is not a name"
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as exc:
-        raise bad_client_configuration(path, f"the docker client's configuration cannot be read ({exc})") from exc
-    name = content.get("currentContext") or ""
-    if not isinstance(name, str):
-        raise bad_client_configuration(path, "currentContext is not a name")
-    return name
+        cause, problem = f"the docker client's configuration cannot be read ({exc})", exc
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import bad_client_configuration
+
+    raise bad_client_configuration(path, cause) from problem
 
 
 def load_object(path: str) -> dict[str, t.Any]:
@@ -166,10 +167,14 @@ def _split_address(target: Target) -> tuple[str, str]:
     address = target.address if "://" in target.address else f"tcp://{target.address}"
     scheme, rest = address.split("://", 1)
     if scheme == "unix" and not rest.startswith("/"):
-        raise bad_address(target.source, target.address, "the path of a unix socket must begin with a slash")
-    if scheme not in ("unix", "tcp"):
-        raise bad_address(target.source, target.address, f"{scheme}:// is not supported")
-    return scheme, rest
+        problem = "the path of a unix socket must begin with a slash"
+    elif scheme not in ("unix", "tcp"):
+        problem = f"{scheme}:// is not supported"
+    else:
+        return scheme, rest
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import bad_address
+
+    raise bad_address(target.source, target.address, problem)
 
 
 __all__ = (

@@ -11,10 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine, path_of
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    AnswerError,
-    hub_not_reached,
-)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import AnswerError
 
 # What makes most of a list of containers.
 DETAILS = frozenset({"HostConfig", "ImageID", "Mounts", "NetworkSettings"})
@@ -65,6 +62,8 @@ def image_search(
         found: list[dict[str, t.Any]] = engine.get_json("/images/search", query)
     except AnswerError as exc:
         if exc.status >= 500:
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import hub_not_reached
+
             raise hub_not_reached(engine.connection.address, term, exc.message, exc.status) from exc
         raise
     return found

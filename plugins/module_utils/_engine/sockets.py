@@ -18,17 +18,10 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
     EngineError,
     TimedOutError,
-    cut_off,
-    dead_socket,
-    no_socket,
-    refused,
-    socket_forbidden,
-    timed_out,
-    unknown_host,
-    unreachable,
+    UnreachableError,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 
@@ -75,6 +68,8 @@ class Watch:
 
     def late(self) -> TimedOutError:
         """Return the error for time that is over."""
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import timed_out
+
         return timed_out(self.connection.address, self.phase, self._seconds, reached=self.reached)
 
     @contextlib.contextmanager
@@ -86,6 +81,8 @@ class Watch:
         except socket.timeout as exc:
             raise self.late() from exc
         except ConnectionError as exc:
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import cut_off
+
             raise cut_off(self.connection.address, self.phase, str(exc.strerror), reached=self.reached) from exc
 
 
@@ -136,19 +133,37 @@ def _connect_unix(watch: Watch, path: str) -> PlainSocket:
     sock = PlainSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _connect(watch, sock, path)
-    except FileNotFoundError as exc:
-        raise no_socket(path) from exc
-    except PermissionError as exc:
-        raise socket_forbidden(path, str(os.geteuid())) from exc
-    except ConnectionRefusedError as exc:
-        raise dead_socket(path) from exc
     except OSError as exc:
-        raise unreachable(watch.connection.address, exc.strerror or str(exc)) from exc
+        raise _explain_unix(exc, path) from exc
     return sock
+
+
+def _explain_unix(exc: OSError, path: str) -> UnreachableError:
+    """Return what it means that a unix socket cannot be connected to."""
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+        dead_socket,
+        no_socket,
+        socket_forbidden,
+        unreachable,
+    )
+
+    if isinstance(exc, FileNotFoundError):
+        return no_socket(path)
+    if isinstance(exc, PermissionError):
+        return socket_forbidden(path, str(os.geteuid()))
+    if isinstance(exc, ConnectionRefusedError):
+        return dead_socket(path)
+    return unreachable(f"unix://{path}", exc.strerror or str(exc))
 
 
 def _connect_tcp(watch: Watch) -> PlainSocket:
     """Return a socket connected to the first address of the host that can be. Raises EngineError."""
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+        refused,
+        unknown_host,
+        unreachable,
+    )
+
     connection = watch.connection
     try:
         found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import AnswerError, EngineError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import AnswerError, EngineError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Surroundings, resolve
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
