@@ -70,6 +70,8 @@ options:
 notes:
   - V(GET) and V(HEAD) count as no change, unless the content of O(dest) changes. All others count as a change; say
     what they are with C(changed_when).
+  - Logs of a container without a terminal come in frames, with 8 bytes before each piece that say which stream it is of
+    and how long it is (Engine API, C(ContainerAttach)). With C(Tty) they are plain text.
 seealso:
   - module: dockerfleet.remote_api.engine_info
 """
