@@ -18,8 +18,8 @@ description:
   - Whether a restart is due is seen on the running daemon (its arguments, its age against that of its TLS files). A run
     that was interrupted is finished by the next one.
   - When the module itself is killed in the middle of a change, a second process finishes or undoes it and tells the
-    system's log. When the host goes down, the next boot puts the files back before the daemon starts, with lines for
-    C(systemd-tmpfiles) that are in C(/etc/tmpfiles.d) only while a change is under way.
+    system's log. When the host goes down, the next boot puts the files back before the daemon starts, by a unit that is
+    in C(/etc/systemd/system) only while a change is under way.
 options:
   options:
     description:

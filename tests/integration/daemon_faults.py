@@ -328,8 +328,8 @@ FILES = [
     ),
     Row(
         "disk-full-at-the-unit",
-        UNDONE,
-        "No space left on device.*Put back: /etc/default/docker",
+        REFUSED,
+        "/etc/systemd/system/.*No space left on device",
         "fill /etc/systemd/system",
         "umount /etc/systemd/system; reload",
         fresh=True,
@@ -361,8 +361,8 @@ FILES = [
     ),
     Row(
         "read-only-at-the-unit",
-        UNDONE,
-        "Read-only file system.*Put back: /etc/default/docker",
+        REFUSED,
+        "/etc/systemd/system/.*Read-only file system",
         "read_only /etc/systemd/system",
         "umount /etc/systemd/system",
         fresh=True,

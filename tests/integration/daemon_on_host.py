@@ -41,7 +41,8 @@ WATCHED = (
     "/etc/systemd/system/docker.service.d/.*",
     "/lib/systemd/system/docker.*",
     "/lib/systemd/system/.docker.*",
-    "/etc/tmpfiles.d/*",
+    "/etc/systemd/system/docker-remote-api*",
+    "/etc/systemd/system/multi-user.target.d/*",
     "/var/lib/docker-remote-api/*",
     "/srv/options/*",
 )
@@ -56,7 +57,7 @@ def run_command(argv: list[str], environ_update: dict[str, str], **rest: object)
 
 
 def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Run the core once and return what came of it; send this process a signal at a step, if that is asked for.
+    """Run the core once and return what came of it; send this process a signal at a step, a number or a name.
 
     When the power is lost, what this process has started dies with it.
     """
@@ -65,7 +66,7 @@ def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
 
     def reached(step: str) -> None:
         steps.append(step)
-        if at is not None and len(steps) == at:
+        if at in (len(steps), step):
             started = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
             for pid in started if arguments.get("power_loss") else ():
                 os.kill(int(pid), signal.SIGKILL)
@@ -257,10 +258,14 @@ cold_start() {
     systemctl start docker.socket 2>/dev/null || true
     systemctl start --no-block docker.service
 }
-# What a boot does: first the files (with those of the systemd that runs it), then the units, then the daemon.
+# What a boot does: /run is empty, systemd reads its units, and starts those that are wanted.
 boot() {
-    systemd-tmpfiles --create --remove --boot --prefix /etc --prefix /lib
-    cold_start
+    rm /run/docker-remote-api.docker.service.lock
+    systemctl stop docker.socket docker.service 2>/dev/null || true
+    systemctl daemon-reload
+    systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+    wanted=$(systemctl show --property=Wants --value multi-user.target | tr ' ' '\n' | grep docker-remote-api || true)
+    systemctl start --no-block docker.socket docker.service $wanted
 }
 reload() { systemctl daemon-reload; }
 # drop_in NAME 'SETTINGS, with \\n between them'

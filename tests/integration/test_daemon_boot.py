@@ -5,73 +5,43 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FileState
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Host, Lab
 from ansible_collections.dockerfleet.remote_api.tests.integration.test_daemon_faults import ON_HOST, prepare
 
-SUITES = ("bullseye", "bookworm", "trixie", "forky")
-CONTENTS = {
-    "/srv/judge/all-bytes": bytes(range(256)) * 400,
-    "/srv/judge/empty": b"",
-    "/srv/judge/%h-in the name": b"DOCKER_OPTS='-H fd://'\n",
-}
+HOSTS = [("bullseye", "docker-ce"), ("bookworm", "docker-io"), ("forky", "docker-ce")]
 
 
-@pytest.fixture(scope="module")
-def hosts(lab: Lab) -> Iterator[dict[str, Host]]:
-    hosts = lab.hosts({f"b-{suite}": (suite, "no-docker") for suite in SUITES})
-    yield {host.suite: host for host in hosts.values()}
-    lab.down(*hosts.values())
-
-
-@pytest.mark.parametrize("suite", SUITES)
-def test_systemd_puts_back_what_the_journal_holds(hosts: dict[str, Host], tmp_path: Path, suite: str) -> None:
-    host = hosts[suite]
-    journal = Journal("docker.service", str(tmp_path), str(tmp_path))
-    journal.begin(
-        [(path, FileState(content, 0o604, 1, 2, 0), b"new") for path, content in CONTENTS.items()]
-        + [("/srv/judge/new directory/new", None, b"new")]
-    )
-    for file in tmp_path.iterdir():
-        host.exec("sh", "-c", 'mkdir -p "$1"; base64 -d >"$1/$2"', "sh", str(tmp_path), file.name,
-                  stdin=base64.b64encode(file.read_bytes()).decode())  # fmt: skip
-    host.sh("mkdir -p '/srv/judge/new directory'; cd /srv/judge; touch 'new directory/new'; echo kept >kept")
-    for path in CONTENTS:
-        host.write(path, "new and longer than what was there")
-    host.exec("systemd-tmpfiles", "--create", "--remove", "--boot", journal.boot_path)
-    for path, content in CONTENTS.items():
-        assert host.sh(f"od -An -v -tx1 '{path}' | tr -d ' \\n'") == content.hex(), path
-        assert host.exec("stat", "-c", "%a %u %g", path).stdout == "604 1 2\n"
-    assert host.sh("cd /srv/judge; find . -name new; cat kept") == "kept"
-    assert host.exec("test", "-e", journal.boot_path, check=False).returncode == 1
-
-
-@pytest.mark.parametrize(("suite", "variant"), [("bookworm", "docker-ce"), ("trixie", "docker-io")])
+@pytest.mark.parametrize(("suite", "variant"), HOSTS)
 def test_power_lost_while_a_bad_configuration_is_tried(lab: Lab, suite: str, variant: str) -> None:
     host = lab.host("power", suite, variant)
     prepare(host, dict.fromkeys(("ca.pem", "server.pem", "key.pem"), ""))
-    before = host.sh("cat /etc/default/docker 2>/dev/null || true")
-    request = {"options": {"bridge": "nosuch0"}, "path": "/etc/default/docker"}
-    steps = 3 if variant == "docker-io" else 5  # journal, options file, with docker-ce unit and reload, restart
-    killed = host.exec(
-        "python3", ON_HOST, "core", stdin=json.dumps({"request": request, "signal_at": steps, "power_loss": True}),
-        check=False,
-    )  # fmt: skip
-    assert killed.returncode != 0, killed.stderr
+    # With docker-ce nobody has read this option so far. With the unit of the change it would keep the daemon down.
+    host.write("/etc/default/docker", 'DOCKER_OPTS="--dns 8.8.8.8"\n' if variant == "docker-ce" else "")
+    host.write("/etc/docker/daemon.json", '{"dns": ["1.1.1.1"]}\n')
+    before = files(host)
+    request = {"options": {"bridge": "nosuch0", "dns": ["8.8.4.4"]}, "on_conflict": "move"}
+    core = {"request": {**request, "path": "/etc/default/docker"}, "signal_at": "restart begun", "power_loss": True}
+    killed = host.exec("python3", ON_HOST, "core", stdin=json.dumps(core), check=False)
+    assert killed.returncode != 0, killed.stdout
     assert "nosuch0" in host.read("/etc/default/docker")
     host.reboot()
     assert host.sh("docker info --format '{{.ID}}'")
-    assert host.sh("cat /etc/default/docker 2>/dev/null || true") == before
+    assert files(host) == before
     assert "--bridge=nosuch0" not in host.argv()
-    good = {"request": {**request, "options": {"label": ["a=b"]}}}
+    assert host.sh("systemctl show --property NeedDaemonReload --value docker.service") == "no"
+    good = {"request": {"options": {"label": ["a=b"]}, "path": "/etc/default/docker", "remove": ["dns"]}}
     done = json.loads(host.exec("python3", ON_HOST, "core", stdin=json.dumps(good)).stdout)
     assert done["ok"], done
     assert "--label=a=b" in host.argv()
+    host.reboot()
+    assert "--label=a=b" in host.argv()
     lab.down(host)
+
+
+def files(host: Host) -> str:
+    """Return what there is of the files that a change touches, and of the units for the next boot."""
+    paths = "default/docker docker/daemon.json* systemd/system/docker* systemd/system/multi-user.target.d"
+    return host.sh(f"cd /etc; grep -rs '' {paths} || true")

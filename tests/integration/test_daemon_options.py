@@ -79,6 +79,30 @@ def test_the_options_are_kept_where_the_distribution_keeps_them(
     lab.down(host)
 
 
+# Where the engine listens, the unit's drop-in that makes it do so, and the socket unit's.
+ELSEWHERE = [
+    ("trixie", "opensuse", "/run/docker.sock", "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H unix://\n", ""),
+    ("bookworm", "docker-io", "/run/elsewhere.sock", "", "[Socket]\nListenStream=\nListenStream=/run/elsewhere.sock\n"),
+]
+
+
+@pytest.mark.parametrize(("suite", "variant", "path", "service", "socket"), ELSEWHERE, ids=["default", "elsewhere"])
+def test_the_engine_is_asked_where_it_listens(
+    lab: Lab, ansible: Ansible, suite: str, variant: str, path: str, service: str, socket: str
+) -> None:
+    host = lab.host("listens", suite, variant)
+    for unit, text in {"docker.service": service, "docker.socket": socket}.items():
+        if text:
+            host.write(f"/etc/systemd/system/{unit}.d/own.conf", text)
+    host.sh("systemctl daemon-reload; systemctl stop docker.socket docker.service; systemctl start docker.service")
+    began = time.monotonic()
+    done = play(ansible, host, options={"label": ["a=b"]}, timeout=60)
+    assert result(done, host)["restarted"], done.output
+    assert time.monotonic() - began < 55
+    assert host.sh(f"docker -H unix://{path} info --format '{{{{.Labels}}}}'") == "[a=b]"
+    lab.down(host)
+
+
 @pytest.fixture(scope="module", params=["bookworm", "forky"])
 def counting(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A host with a container that counts."""

@@ -71,8 +71,8 @@ def configure(request: planning.Request, mode: Mode, run: Run, reached: t.Callab
             return _bring_about(request, mode, systemd, journal, run, reached, ())
         transaction = _transaction()
         with transaction.undisturbed():
-            undone = transaction.undo_interrupted(undo, systemd, reached)
             timing = transaction.Timing(mode.timeout, mode.settle)
+            undone = transaction.undo_interrupted(undo, systemd, timing, reached)
             try:
                 outcome = _bring_about(request, mode, systemd, journal, run, reached, undone)
             except errors.NotRolledBackError:
@@ -99,6 +99,7 @@ def _bring_about(
     restart = restart_due and mode.restart != "never"
     stopped = 0
     if plan.changes or restart_due:
+        plan = planning.with_activation_sockets(plan, systemd.socket_paths())
         _checks().check(plan, systemd, run, allow_missing_tls=mode.check)
         stopped = _containers_to_stop(plan) if restart_due else 0
     if (plan.changes or restart) and not mode.check:

@@ -51,7 +51,8 @@ def guarded(rescue: t.Callable[[], None]) -> t.Iterator[None]:
             _dismiss(ours)
         finally:
             ours.close()
-            os.waitpid(child, 0)
+            with contextlib.suppress(ChildProcessError):  # where the caller of the module had SIGCHLD ignored
+                os.waitpid(child, 0)
 
 
 def _dismiss(guard: socket.socket) -> None:
@@ -74,8 +75,8 @@ def _stand_guard(guarded_process: socket.socket, rescue: t.Callable[[], None]) -
         guarded_process.send(_READY)
         if guarded_process.recv(len(_DONE)) != _DONE:
             rescue()
-    except RemoteApiError as problem:
-        syslog.syslog(syslog.LOG_ERR, str(problem))
+    except (RemoteApiError, OSError, ValueError, SystemExit) as problem:
+        syslog.syslog(syslog.LOG_ERR, f"{type(problem).__name__}: {problem}")
     finally:
         os._exit(0)  # never back into the code of the guarded process
 

@@ -7,7 +7,7 @@
 """The write-ahead journal: what was there before a change, kept until the change has proved itself.
 
 It outlives the module, a lost connection and a power cut, so that the next run can put everything back. Should the
-host boot before that, systemd-tmpfiles(8) does, ahead of the daemon, from lines that lie beside the journal.
+host boot before that, a unit of its own does so, ahead of the daemon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import glob
 import hashlib
 import json
 import os
-import re
+import shlex
 import time
 import typing as t
 from dataclasses import asdict, dataclass
@@ -41,8 +41,28 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 
 _DIRECTORY = "/var/lib/docker-remote-api"
 _LOCK_DIRECTORY = "/run"
-_BOOT_DIRECTORY = "/etc/tmpfiles.d"
-_PATH = re.compile(r'/[^"\\\x00-\x1f]*')
+_UNIT_DIRECTORY = "/etc/systemd/system"
+# The lock's file is there from the first run after a boot on: what is wanted at boot does nothing later.
+_UNIT = """\
+[Unit]
+Description=Put back what a change to {service} had changed when this host went down
+Before={service}
+RequiresMountsFor={directory}
+ConditionPathExists=!{lock}
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {script}
+"""
+# What was edited since, and thus is not as the change made it, is left alone. The units that systemd has loaded by then
+# are those of the change, so it has to read them again.
+_SCRIPT = """\
+is() {{ [ "$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1)" = "$2" ]; }}
+put() {{ cp -p "$1" "$2.undo" && mv -f "$2.undo" "$2"; }}
+{lines}
+rm -f {units}
+exec systemctl daemon-reload
+"""
 
 
 @dataclass(frozen=True)
@@ -70,13 +90,18 @@ def _digest(content: bytes | None) -> str | None:
 class Journal:
     """The journal of one service. It exists on the disk only between begin() and commit()."""
 
-    def __init__(self, service: str, directory: str = _DIRECTORY, boot_directory: str = _BOOT_DIRECTORY) -> None:
-        """Name the journal of ``service``, a full unit name, and what the next boot reads (tmpfiles.d(5))."""
+    def __init__(self, service: str, directory: str = _DIRECTORY, unit_directory: str = _UNIT_DIRECTORY) -> None:
+        """Name the journal of ``service``, a full unit name, and the unit that puts everything back at boot."""
+        unit = f"docker-remote-api-undo-{service}"
         self.path = f"{directory}/{service}.journal"
-        self.boot_path = f"{boot_directory}/docker-remote-api.{service}.conf"
+        self.unit_path = f"{unit_directory}/{unit}"
+        self.script_path = f"{directory}/{service}.undo"
+        self._service = service
+        self._target_path = f"{unit_directory}/multi-user.target.d/{unit}.conf"
 
     def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> Undo:
         """Write down, durably, what is at each path before it is changed: (path, before, after). Raises FilesError."""
+        self._disarm_boot()
         entries = tuple(Entry(path, before, _digest(after)) for path, before, after in changes)
         missing = [missing_directories(path) for path, before, after in changes if after is not None]
         undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)))
@@ -86,20 +111,41 @@ class Journal:
         make_directories(self.path, 0o700)
         write_atomically(self.path, text.encode("ascii"), mode=0o600)
         try:
-            self._prepare_boot(entries)
+            self._arm_boot(entries)
         except RemoteApiError:
-            self._remove()
+            self.commit()
             raise
         return undo
 
-    def _prepare_boot(self, entries: t.Sequence[Entry]) -> None:
-        """Have the next boot put everything back. Raises FilesError."""
-        copies = [(entry, f"{self.path}.{number}") for number, entry in enumerate(entries, 1)]
-        for entry, copy in copies:
-            if entry.before is not None:
-                write_atomically(copy, entry.before.content, mode=0o600)
-        make_directories(self.boot_path, 0o755)
-        write_atomically(self.boot_path, os.fsencode(_boot_lines(copies, self.boot_path)), mode=0o600)
+    def _arm_boot(self, entries: t.Sequence[Entry]) -> None:
+        """Have the next boot put everything back; what makes it do so is written last. Raises FilesError."""
+        lines = []
+        for number, entry in enumerate(entries, 1):
+            copy, old = f"{self.path}.{number}", entry.before
+            if old is not None:
+                write_atomically(copy, old.content, mode=old.mode, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
+            lines.append(_boot_line(entry, copy))
+        units = shlex.join((self._target_path, self.unit_path))
+        script = _SCRIPT.format(lines="\n".join(lines), units=units)
+        unit = _UNIT.format(
+            service=self._service,
+            directory=os.path.dirname(self.path),
+            lock=lock_path(self._service),
+            script=self.script_path,
+        )
+        write_atomically(self.script_path, os.fsencode(script), mode=0o600)
+        make_directories(self._target_path, 0o755)
+        write_atomically(self.unit_path, unit.encode("ascii"), mode=0o644)
+        wants = f"[Unit]\nWants={os.path.basename(self.unit_path)}\n"
+        write_atomically(self._target_path, wants.encode("ascii"), mode=0o644)
+
+    def _disarm_boot(self) -> None:
+        """Have the next boot do nothing. Raises FilesError."""
+        for path in (self._target_path, self.unit_path, self.script_path):
+            remove_leftovers(path)
+            remove_file(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self._target_path))
 
     def pending(self) -> Undo | None:
         """Return what an interrupted run left to be undone; None without a journal. Raises DaemonError."""
@@ -114,29 +160,17 @@ class Journal:
 
     def commit(self) -> None:
         """Forget the journal: the change stands. Raises FilesError."""
-        remove_file(self.boot_path)
-        self._remove()
-
-    def _remove(self) -> None:
-        """Remove the journal and what the next boot was to copy. Raises FilesError."""
+        self._disarm_boot()
+        remove_leftovers(self.path)
         for path in (self.path, *glob.glob(f"{glob.escape(self.path)}.[0-9]*")):
             remove_file(path)
 
 
-def _boot_lines(copies: t.Sequence[tuple[Entry, str]], own_path: str) -> str:
-    """Return lines for systemd-tmpfiles(8) that put the copies back at the next boot, and at that one only.
-
-    It removes (``r``) before it copies (``C``), and copies only to where nothing is. A path with a character that the
-    versions of systemd read differently between quotes is left to the next run.
-    """
-    lines = [f'r! "{own_path}"']
-    for entry, copy in copies:
-        path = os.path.realpath(entry.path).replace("%", "%%")  # no links are followed then, and %h is a specifier
-        if _PATH.fullmatch(path):
-            lines.append(f'r! "{path}"')
-            if entry.before is not None:
-                lines.append(f'C! "{path}" {entry.before.mode:04o} {entry.before.uid} {entry.before.gid} - {copy}')
-    return "".join(f"{line}\n" for line in lines)
+def _boot_line(entry: Entry, copy: str) -> str:
+    """Return the line of the script that puts one file back from its copy, if it is as the change made it."""
+    path = shlex.quote(os.path.realpath(entry.path))  # a link stays, as when put_back() does it
+    condition = f"[ -e {path} ] ||" if entry.after_sha256 is None else f"is {path} {entry.after_sha256} &&"
+    return f"{condition} " + (f"rm -f {path}" if entry.before is None else f"put {shlex.quote(copy)} {path}")
 
 
 def _to_json(entry: Entry) -> dict[str, t.Any]:
@@ -207,13 +241,18 @@ def _digest_before(entry: Entry) -> str | None:
     return None if entry.before is None else _digest(entry.before.content)
 
 
+def lock_path(service: str, directory: str = _LOCK_DIRECTORY) -> str:
+    """Return the path of the file whose lock a run holds. It lies where every boot begins with nothing."""
+    return f"{directory}/docker-remote-api.{service}.lock"
+
+
 @contextlib.contextmanager
 def exclusive(service: str, wait: float, directory: str = _LOCK_DIRECTORY) -> t.Iterator[None]:
     """Hold the lock of the service: of two runs at once on a host, one waits for the other, ``wait`` seconds at most.
 
     The kernel drops the lock with the process. Raises DaemonError.
     """
-    path = f"{directory}/docker-remote-api.{service}.lock"
+    path = lock_path(service, directory)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as problem:
@@ -240,4 +279,4 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-__all__ = ("Entry", "Journal", "Undo", "exclusive", "is_applied", "put_back")
+__all__ = ("Entry", "Journal", "Undo", "exclusive", "is_applied", "lock_path", "put_back")

@@ -12,7 +12,7 @@ import json
 import os
 import posixpath
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, unit
@@ -77,6 +77,7 @@ class Settings:
 
     options: tuple[Option, ...]
     configuration: t.Mapping[str, t.Any]
+    activation_sockets: tuple[str, ...] = ()
 
     @property
     def _listening(self) -> tuple[Option, ...]:
@@ -90,10 +91,10 @@ class Settings:
 
     @property
     def local_sockets(self) -> tuple[str, ...]:
-        """The paths of the local sockets on which it listens; systemd's socket unit stands for ``fd://``."""
+        """The paths of the local sockets on which it listens; ``fd://`` stands for those of systemd's socket unit."""
         hosts = values(self._listening, "host") or [_LOCAL_SOCKET]
-        paths = [host[len("unix://") :] for host in hosts if host.startswith("unix://")]
-        return tuple(paths + ["/run/docker.sock"] * self.socket_activated)
+        paths = [(host if host != "unix://" else _LOCAL_SOCKET)[7:] for host in hosts if host.startswith("unix://")]
+        return (*paths, *(self.activation_sockets if self.socket_activated else ()))
 
     @property
     def socket_activated(self) -> bool:
@@ -194,6 +195,12 @@ def make(request: Request, state: ServiceState, running: Process | None) -> Plan
         reload_due=bool(unit_changes) or state.needs_reload,
         restart_reasons=tuple(_restart_reasons(state, running, argv, tls, moved=bool(found))),
     )
+
+
+def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:
+    """Return the plan with the paths of the local sockets that systemd hands to the daemon."""
+    before = replace(plan.before, activation_sockets=paths)
+    return replace(plan, before=before, after=replace(plan.after, activation_sockets=paths))
 
 
 def _live_restore_setting(

@@ -33,8 +33,9 @@ Run = t.Callable[[t.Sequence[str], float], Completed]
 def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:
     """Return how commands are run, by a module's ``run_command``: no shell, in English, at most so many seconds each.
 
-    The limit is kept by timeout(1), which kills the command, and with it itself: gentler signals are ignored while a
-    change is being made. Its exit status is 126 or 127 when the command could not be run.
+    The limit is kept by timeout(1), which kills the command, and with it itself (that of coreutils) or says so with
+    its exit status (others): gentler signals are ignored while a change is being made. Its exit status is 126 or 127
+    when the command could not be run.
     What is returned raises DaemonError in these cases.
     """
 
@@ -45,7 +46,7 @@ def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:
             errors="replace",
             expand_user_and_vars=False,
         )
-        if status == -signal.SIGKILL:
+        if status in (-signal.SIGKILL, 124, 128 + signal.SIGKILL):
             raise errors.command_too_slow(argv, timeout)
         if status in (126, 127):
             raise errors.command_not_run(argv, stderr.strip())
@@ -132,6 +133,11 @@ class Systemd:
     def socket_is_active(self) -> bool:
         """Return whether the socket unit of the same name listens."""
         return self._run(["systemctl", "is-active", "--quiet", self.socket], 30.0).returncode == 0
+
+    def socket_paths(self) -> tuple[str, ...]:
+        """Return the paths on which the socket unit of the same name listens, none where there is no such unit."""
+        answer = self._run(["systemctl", "show", "--property=Listen", self.socket], 30.0)
+        return tuple(re.findall(r"(?m)^(?:Listen=)?(/.*) \(Stream\)$", answer.stdout))
 
     def socket_load_state(self) -> str:
         """Return how systemd has loaded the socket unit of the same name: ``loaded``, ``masked``, ``not-found``."""

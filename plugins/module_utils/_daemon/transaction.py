@@ -41,6 +41,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 _POLL = 0.1
 _PROBE_LIMIT = 5.0
 _STOP_LIMIT = 15.0
+_REVIVE_LIMIT = 60.0
+# What a killed process had begun, such as asking systemd for a restart, is over by then.
+_ECHO = 1.0
 _UNIT_DIRECTORIES = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
 
 Reached = t.Callable[[str], None]
@@ -52,6 +55,11 @@ class Timing:
 
     ready: float
     settle: float
+
+    @property
+    def revive(self) -> float:
+        """How long a daemon may take that ran before: what it could not do in time was not its configuration."""
+        return max(self.ready, _REVIVE_LIMIT)
 
 
 @contextlib.contextmanager
@@ -66,28 +74,47 @@ def undisturbed() -> t.Iterator[None]:
         yield
     finally:
         for number, handler in zip(signals, before):
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
-def undo_interrupted(undo: Undo, systemd: Systemd, reached: Reached) -> tuple[str, ...]:
+def undo_interrupted(undo: Undo, systemd: Systemd, timing: Timing, reached: Reached) -> tuple[str, ...]:
     """Put back what an earlier run changed and did not finish; return the paths. Raises RemoteApiError.
 
-    The journal stays until finish_undo(), after the present run has done its part.
+    The journal stays until finish_undo(), after the present run has done its part. When not everything can be put
+    back, the daemon is started all the same if it is down: it may do with what there is.
     """
-    restored = put_back(undo)
-    reached("files of the interrupted run put back")
-    systemd.reload()
-    reached("systemd reloaded after that")
+    try:
+        restored = put_back(undo)
+        reached("files of the interrupted run put back")
+        systemd.reload()
+        reached("systemd reloaded after that")
+    except RemoteApiError:
+        with contextlib.suppress(errors.DaemonError):
+            _start_if_down(systemd, timing)
+        raise
     return tuple(restored)
 
 
 def finish_undo(journal: Journal, systemd: Systemd, timing: Timing) -> None:
-    """Start the daemon if the interrupted run left it down, then forget the journal. Raises DaemonError."""
+    """Start the daemon if the interrupted run left it down, then forget the journal. Raises RemoteApiError."""
+    _start_if_down(systemd, timing)
+    _close(journal, systemd, reload_due=True)
+
+
+def _start_if_down(systemd: Systemd, timing: Timing) -> None:
+    """Start the daemon unless it runs. Raises DaemonError."""
     state = systemd.state()
     if not state.is_running:
-        _restart("fd://" in systemd.loaded_command(), systemd, timing.ready)
-        _wait_until_started(systemd, state.main_pid, time.monotonic() + timing.ready, timing.ready)
+        _restart("fd://" in systemd.loaded_command(), systemd, timing.revive)
+        _wait_until_started(systemd, state.main_pid, time.monotonic() + timing.revive, timing.revive)
+
+
+def _close(journal: Journal, systemd: Systemd, *, reload_due: bool) -> None:
+    """Forget the journal, and have systemd forget the unit that the next boot needed it for. Raises FilesError."""
     journal.commit()
+    if reload_due:
+        with contextlib.suppress(errors.DaemonError):  # all is done: a unit that is not there any more does no harm
+            systemd.reload()
 
 
 def carry_out(
@@ -107,7 +134,7 @@ def carry_out(
             _apply(plan, systemd, timing, reached, attempt, restart=restart)
         except RemoteApiError as problem:
             _roll_back(plan, undo, systemd, journal, timing, reached, problem, attempt)
-        journal.commit()
+        _close(journal, systemd, reload_due=plan.reload_due)
         reached("journal removed")
 
 
@@ -119,6 +146,7 @@ def _finish_or_undo(
     It stands when every file is as planned and the restarted daemon proves itself. Everything else is undone, which
     raises RolledBackError or NotRolledBackError.
     """
+    time.sleep(_ECHO)
     undo = journal.pending()
     if undo is None:
         return
@@ -130,7 +158,7 @@ def _finish_or_undo(
     if attempt.restarted and is_applied(undo):
         try:
             _prove(plan, systemd, timing, _unheard)
-            journal.commit()
+            _close(journal, systemd, reload_due=plan.reload_due)
             return
         except RemoteApiError as found:
             problem = found
@@ -349,33 +377,51 @@ def _roll_back(
     """
     touched = attempt.reloaded or attempt.restarted
     lines = systemd.journal(attempt.started) if touched else []
-    failures: list[RemoteApiError] = []
     restored: list[str] = []
+    failures: list[RemoteApiError] = []
     answers = True
     try:
         restored = put_back(undo)
         reached("files put back")
     except RemoteApiError as worse:
         failures.append(worse)
+    reload_due = plan.reload_due or any(path.startswith(_UNIT_DIRECTORIES) for path in restored)
     try:
-        if plan.reload_due or any(path.startswith(_UNIT_DIRECTORIES) for path in restored):
+        if reload_due:
             systemd.reload()
+    except RemoteApiError as worse:
+        failures.append(worse)
+    try:
         if attempt.restarted:
             _revive(plan, systemd, timing)
         elif attempt.reloaded:
             systemd.reload_daemon()
         reached("daemon as before")
+        if not failures:
+            _close(journal, systemd, reload_due=reload_due)
     except RemoteApiError as worse:
         failures.append(worse)
         answers = not _silent_sockets(plan.before)
     if failures:
         raise errors.not_rolled_back(plan.service, problem, failures, journal.path, lines, answers=answers) from problem
-    journal.commit()
     raise errors.rolled_back(problem, restored, lines, restarted=attempt.restarted) from problem
 
 
 def _revive(plan: Plan, systemd: Systemd, timing: Timing) -> None:
     """Start the daemon as it was before and wait until it answers on its local sockets. Raises DaemonError.
+
+    There is a second attempt: the first may have met a systemd that was busy with itself, and left the daemon stopped.
+    """
+    try:
+        _start_as_before(plan, systemd, timing)
+    except errors.DaemonError:
+        if not _silent_sockets(plan.before):
+            return
+        _start_as_before(plan, systemd, timing)
+
+
+def _start_as_before(plan: Plan, systemd: Systemd, timing: Timing) -> None:
+    """Start the daemon and wait until it answers on its local sockets as before. Raises DaemonError.
 
     Its socket unit starts anew too: after being masked and unmasked it is active and yet hands on no socket.
     """
@@ -384,9 +430,9 @@ def _revive(plan: Plan, systemd: Systemd, timing: Timing) -> None:
     if plan.before.socket_activated and not state.is_running:
         systemd.start_job("stop", systemd.socket)
         _wait_until(lambda: not systemd.socket_is_active(), systemd.socket, _STOP_LIMIT)
-    _restart(plan.before.socket_activated, systemd, timing.ready)
-    deadline = time.monotonic() + timing.ready
-    _wait_until_started(systemd, state.main_pid, deadline, timing.ready)
+    _restart(plan.before.socket_activated, systemd, timing.revive)
+    deadline = time.monotonic() + timing.revive
+    _wait_until_started(systemd, state.main_pid, deadline, timing.revive)
     while True:
         silent = _silent_sockets(plan.before)
         if not silent:

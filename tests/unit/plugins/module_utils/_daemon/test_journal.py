@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import subprocess
 import threading
 import time
 
@@ -26,7 +28,7 @@ OLD, NEW = b"old \xff\n", b"new\n"
 
 @pytest.fixture
 def journal(tmp_path: pathlib.Path) -> Journal:
-    return Journal("docker.service", str(tmp_path / "lib/journal"), str(tmp_path / "tmpfiles.d"))
+    return Journal("docker.service", str(tmp_path / "lib/journal"), str(tmp_path / "units"))
 
 
 @pytest.fixture
@@ -46,20 +48,64 @@ def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Pa
     assert journal.pending() == undo
     assert os.stat(journal.path).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(journal.path)).st_mode & 0o777 == 0o700
-    assert os.stat(journal.boot_path).st_mode & 0o777 == 0o600
     journal.commit()
     assert journal.pending() is None
-    assert os.listdir(os.path.dirname(journal.path)) == os.listdir(os.path.dirname(journal.boot_path)) == []
+    assert os.listdir(os.path.dirname(journal.path)) == os.listdir(tmp_path / "units") == []
     journal.commit()
 
 
 def test_without_a_way_to_tell_the_next_boot_nothing_begins(
     journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    (tmp_path / "tmpfiles.d").write_bytes(b"in the way")
-    with pytest.raises(FilesError, match=journal.boot_path):
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units/multi-user.target.d").write_bytes(b"in the way")
+    with pytest.raises(FilesError, match=re.escape("docker-remote-api-undo-docker.service.conf: it cannot be")):
         journal.begin([(str(there), read_state(str(there)), NEW)])
-    assert os.listdir(os.path.dirname(journal.path)) == []
+    assert journal.pending() is None
+    assert os.listdir(tmp_path / "units") == ["multi-user.target.d"]
+
+
+def test_the_script_for_the_next_boot_puts_everything_back(
+    journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, gone, edited, odd, kept = (tmp_path / name for name in ("new", "gone", "edited", "it's %h \n \\x", "kept"))
+    link = tmp_path / "link"
+    link.symlink_to(there)
+    for path in (gone, edited, odd, kept):
+        path.write_bytes(OLD)
+    before = {path: read_state(str(path)) for path in (link, there, gone, odd)}
+    undo = journal.begin(
+        [
+            (str(link), before[link], NEW),
+            (str(new), None, NEW),
+            (str(gone), before[gone], None),
+            (str(edited), read_state(str(edited)), NEW),
+            (str(odd), before[odd], NEW),
+            (str(kept), read_state(str(kept)), NEW),
+        ]
+    )
+    for path in (there, new, odd):
+        path.write_bytes(NEW)
+        path.chmod(0o600)
+    gone.unlink()
+    edited.write_bytes(b"by hand\n")
+    (tmp_path / "bin").mkdir()
+    systemctl = tmp_path / "bin/systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/said\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    done = subprocess.run(["sh", "-u", journal.script_path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path: read_state(str(path)) for path in before} == before
+    assert link.is_symlink()
+    assert not new.exists()
+    assert edited.read_bytes() == b"by hand\n"
+    assert kept.read_bytes() == OLD
+    assert (tmp_path / "said").read_text() == "daemon-reload\n"
+    assert [path for path in tmp_path.rglob("*") if "docker-remote-api" in path.name or path.suffix == ".undo"] == [
+        pathlib.Path(journal.script_path)
+    ]
+    assert put_back(undo) == []
 
 
 def test_a_change_is_applied_when_every_file_is_as_planned(

@@ -178,6 +178,22 @@ def test_the_local_socket_stays(
     assert list(machine.plan(options).words) == words
 
 
+@pytest.mark.parametrize(
+    ("unit_words", "sockets"),
+    [
+        ("", ("/var/run/docker.sock",)),
+        ("-H unix://", ("/var/run/docker.sock",)),
+        ("-H unix:///a -H unix:///b -H tcp://1.1.1.1:2", ("/a", "/b")),
+        ("-H fd://", ("/run/docker.sock", "/run/other.sock")),
+        ("-H fd:// -H unix:///a", ("/a", "/run/docker.sock", "/run/other.sock")),
+    ],
+)
+def test_the_local_sockets_are_known(machine: Machine, unit_words: str, sockets: tuple[str, ...]) -> None:
+    machine.set_unit(unit_words, file=True)
+    found = plan.with_activation_sockets(machine.plan({}), ("/run/docker.sock", "/run/other.sock"))
+    assert found.before.local_sockets == found.after.local_sockets == sockets
+
+
 def test_local_sockets_that_are_moved_out_of_the_file_stay(machine: Machine) -> None:
     machine.set_unit("$DOCKER_OPTS", file=True)
     machine.json.write_text('{"hosts": ["unix:///x", "tcp://1.1.1.1:2"], "debug": true}', encoding="ascii")
