@@ -503,10 +503,10 @@ def _short(outcome: str, step: int, **rest: Any) -> Row:
 KILLS = [
     *(_long(KILLED, step) for step in range(1, 10)),
     *(_long(KILLED, step, variants=CE) for step in range(10, 12)),
-    *(_short(KILLED, step) for step in range(2, 6)),
+    *(_short(KILLED, step, variants=("docker-io",)) for step in range(2, 6)),
     *(_long(RESCUED, step, suites=("trixie",)) for step in range(1, 10)),
     *(_long(RESCUED, step, suites=("trixie",), variants=CE) for step in range(10, 12)),
-    *(_short(RESCUED, step) for step in range(2, 6)),
+    *(_short(RESCUED, step, variants=CE) for step in range(2, 6)),
     Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
 ]
 

@@ -98,18 +98,18 @@ class Host:
         self.exec("systemctl", "reboot", check=False)
 
         def back() -> bool:
-            # A program that gets into a host on its way down may hang there, so each has little time.
+            # A program that gets into a host on its way down may hang there, so it has little time.
             look = "cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 22 /proc/1/stat"
             try:
                 now = self.exec("sh", "-c", look, check=False, timeout=10)
                 if now.returncode != 0 or now.stdout.strip() == before.strip():
                     return False
-                state = self.exec("systemctl", "is-system-running", "--wait", check=False, timeout=30)
+                state = self.exec("systemctl", "is-system-running", check=False, timeout=10)
             except subprocess.TimeoutExpired:
                 return False
             return state.stdout.strip() == "running"
 
-        wait_for(back, "the host to be back after a reboot")
+        wait_for(back, "the host to be back after a reboot", 120)
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
