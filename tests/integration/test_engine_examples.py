@@ -20,17 +20,10 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support
     secure,
 )
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.test_wiring import MODULES
 
 # The modules of the action group, each with the least that it has to be told.
-LEAST: dict[str, dict[str, Any]] = {
-    "container": {"name": "web", "state": "absent"},
-    "container_info": {},
-    "engine_api": {"path": "/info"},
-    "engine_info": {},
-    "image_info": {},
-    "image_search": {"term": "busybox"},
-    "verify": {},
-}
+LEAST: dict[str, dict[str, Any]] = {**MODULES, "verify": {}}
 # What the examples need on the host, besides an engine.
 PREPARE = """
 set -e

@@ -18,16 +18,15 @@ import re
 import time
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
     BrokenAnswerError,
     EngineError,
     PlainHttpError,
     TimedOutError,
     TlsError,
     UnreachableError,
-    checks_failed,
-    not_an_engine,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import checks_failed, not_an_engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_errors import explain_http
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import PLAIN_PORT, TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection

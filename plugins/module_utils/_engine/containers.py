@@ -20,8 +20,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.com
     as_diff,
     differences,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    EngineError,
     no_image,
     no_image_given,
     no_such_container,

@@ -366,15 +366,6 @@ def checks_failed(address: str, failed: t.Sequence[tuple[str, str, str]], total:
 
 
 __all__ = (
-    "AnswerError",
-    "BrokenAnswerError",
-    "EngineError",
-    "MissingLibraryError",
-    "OptionError",
-    "PlainHttpError",
-    "TimedOutError",
-    "TlsError",
-    "UnreachableError",
     "answer_too_big",
     "bad_address",
     "bad_api_version",

@@ -11,8 +11,8 @@ from __future__ import annotations
 import http.client
 import typing as t
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    EngineError,
     cut_off,
     not_an_engine,
     one_line,

@@ -20,9 +20,8 @@ import ssl
 import time
 import typing as t
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError, OptionError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    EngineError,
-    OptionError,
     bad_tls_file,
     cut_off,
     wants_client_certificate,

@@ -12,8 +12,8 @@ import ssl
 import time
 import typing as t
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    TlsError,
     certificate_refused,
     client_certificate_refused,
     plain_http,

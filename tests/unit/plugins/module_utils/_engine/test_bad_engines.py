@@ -16,7 +16,7 @@ from collections.abc import Callable
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import client
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import EngineError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import (

@@ -17,7 +17,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.cli
     path_of,
     query_string,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
     AnswerError,
     EngineError,
     UnreachableError,
@@ -135,7 +135,7 @@ import sys
 sys.modules["requests"] = None
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import *
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import MissingLibraryError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import MissingLibraryError
 params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
 Engine(resolve(params, Surroundings.none()))  # the local socket needs no library
 try:

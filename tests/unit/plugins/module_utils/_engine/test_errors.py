@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import EngineError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
 
 SAMPLES = {
     "str": "sample",

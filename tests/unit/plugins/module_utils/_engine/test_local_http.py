@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import BrokenAnswerError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import BrokenAnswerError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.local_http import LocalTransport
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
 
@@ -163,17 +163,17 @@ def judge(tmp_path: Path) -> Iterator[tuple[str, list[tuple[str, str, dict[str, 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def _note(self) -> None:
+        def note(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             understood.append((self.command, self.path, dict(self.headers), body))
             self.send_response(204)
             self.end_headers()
 
-        do_GET = do_POST = do_PUT = _note  # noqa: N815 (the library's names)
-
         def log_message(self, *args: Any) -> None:
             """Say nothing."""
 
+    for method in ("GET", "POST", "PUT"):
+        setattr(Handler, f"do_{method}", Handler.note)
     with _Server(str(tmp_path / "judge.sock"), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"unix://{tmp_path}/judge.sock", understood

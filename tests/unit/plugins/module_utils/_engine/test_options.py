@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import OptionError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import OptionError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
     DEFAULT_ADDRESS,

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
     AnswerError,
     EngineError,
     OptionError,

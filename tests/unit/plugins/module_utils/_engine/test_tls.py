@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
     EngineError,
     OptionError,
     TlsError,
