@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch
 
-if t.TYPE_CHECKING:  # pragma: no cover
+if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.transport import Response, Transport
 
 # The newest version whose answers the modules are tested with. Later engines speak it as well: they refuse only what is

@@ -20,7 +20,7 @@ import os
 import re
 import typing as t
 
-if t.TYPE_CHECKING:  # pragma: no cover
+if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import Files, TlsOptions
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"

@@ -29,7 +29,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, connect
 
-if t.TYPE_CHECKING:  # pragma: no cover
+if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
 
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN and X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h); ssl names the first from 3.10 on only.
