@@ -8,6 +8,10 @@
 
 from __future__ import annotations
 
+import typing as t
+
+_Kind = t.TypeVar("_Kind", bound="RemoteApiError")
+
 
 class RemoteApiError(Exception):
     """Something that the user has to know, in three parts.
@@ -26,6 +30,19 @@ class RemoteApiError(Exception):
     def __str__(self) -> str:
         """Return the whole message on one line: ``SUBJECT: CAUSE. REMEDY``."""
         return f"{self.subject}: {self.cause.rstrip('.')}. {self.remedy}"
+
+    @classmethod
+    def text(cls: type[_Kind], subject: str, cause: str, remedy: str) -> t.Callable[..., _Kind]:
+        """Return a function that makes an error of this kind from the three texts.
+
+        The texts are format strings (str.format()); the function takes their fields as keyword arguments. Each package
+        keeps its texts in its ``errors.py``, one name for each, so that they can be read in one place.
+        """
+
+        def make(**fields: object) -> _Kind:
+            return cls(*(part.format(**fields) for part in (subject, cause, remedy)))
+
+        return make
 
 
 __all__ = ("RemoteApiError",)

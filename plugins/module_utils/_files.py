@@ -51,6 +51,23 @@ class FileState:
     mtime_ns: int
 
 
+@dataclass(frozen=True)
+class Change:
+    """One file of a plan: what is there (None: no file) and what is to be there (None: no file).
+
+    ``mode``, ``uid`` and ``gid`` are those of the new file; None means those of the present file, or else of a file
+    that root creates with mode 0644. ``shown`` is its diff, before and after, free of secrets.
+    """
+
+    path: str
+    before: FileState | None
+    after: bytes | None
+    shown: tuple[str, str] = ("", "")
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
 def read_file(path: str) -> bytes | None:
     """Return the bytes of the file, or None where there is no such file. Raises FilesError."""
     state = read_state(path)
@@ -83,7 +100,8 @@ def read_state(path: str) -> FileState | None:
 
 def _copy_label(source: str, target: str) -> None:
     """Give ``target`` the SELinux label of ``source`` where there is one, so that its readers may still read it."""
-    with contextlib.suppress(OSError):
+    # Only Linux has these calls; a controller may be another Unix.
+    with contextlib.suppress(OSError, AttributeError):
         label = os.getxattr(source, "security.selinux")
         os.setxattr(target, "security.selinux", label)
 
@@ -178,6 +196,7 @@ def make_directories(path: str, mode: int) -> None:
 
 
 __all__ = (
+    "Change",
     "FileState",
     "FilesError",
     "files_error",

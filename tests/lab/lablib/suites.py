@@ -155,5 +155,6 @@ def prune(in_use: set[Path]) -> None:
     current = {root_path(suite) for suite in SUITES}
     limit = time.time() - UNUSED_DAYS * 86400
     for root in machine.cache().glob("*-*"):
-        if root.is_dir() and root not in current | in_use and root.stat().st_mtime < limit:
+        building = root.name.startswith("building-")
+        if root.is_dir() and not building and root not in current | in_use and root.stat().st_mtime < limit:
             shutil.rmtree(root)
