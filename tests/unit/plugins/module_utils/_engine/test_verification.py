@@ -310,7 +310,7 @@ def test_addresses_that_are_checked(
 
 def test_several_addresses_of_a_host(engine: Any, check: Any, host: Any) -> None:
     locked, opened = engine(), engine(mutual=False, name="docker2")
-    result = check(None, host=host, listen=[one.replace(host, "0.0.0.0") for one in (locked, opened)])
+    result = check(None, host=host, listen=[one.replace(host, "[::]") for one in (locked, opened)])
     assert [one["name"] for one in result["checks"]] == [*NAMES[:-1], *NAMES]
     assert [(one["address"], one["name"]) for one in result["checks"] if not one["ok"]] == [
         (opened, "anonymous_refused"),
