@@ -25,7 +25,7 @@ options:
       - Whether to speak TLS. A unix socket never does.
       - If it is not set, TLS is spoken when any of O(ca_path), O(client_cert), O(client_key), O(cert_path), and
         O(tls_hostname) is set, when E(DOCKER_TLS_VERIFY), E(DOCKER_TLS), or E(DOCKER_CERT_PATH) is not empty, when the
-        docker context has certificates, or when the port is 2376.
+        docker context has any certificate or skips verification, or when the port is 2376.
     type: bool
   validate_certs:
     description:
