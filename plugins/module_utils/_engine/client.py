@@ -338,6 +338,11 @@ def path_of(name: str) -> str:
     return quote(name, safe="/:@")
 
 
+def is_id(name: str) -> bool:
+    """Return whether a name is an ID or long enough a beginning of one, as ``docker ps`` shows it (12 digits)."""
+    return re.fullmatch("[0-9a-f]{12,64}", name) is not None
+
+
 __all__ = (
     "MEMORY_LIMIT",
     "NEWEST_VERSION",
@@ -345,6 +350,7 @@ __all__ = (
     "Engine",
     "Exchange",
     "as_filters",
+    "is_id",
     "path_of",
     "query_string",
     "version_key",
