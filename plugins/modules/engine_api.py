@@ -113,8 +113,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: The status of the answer.
-  returned: success, and the request was sent
+  description:
+    - The status of the answer. For a request that is not sent in check mode, it is the first of O(status_code), or 200.
+  returned: success
   type: int
   sample: 200
 json:
@@ -171,7 +172,8 @@ def main() -> None:
     names = ("method", "path", "query", "body", "headers")
     request = Request(**{name: params[name] for name in names}, accept=params["status_code"])
     if module.check_mode and not request.reads:
-        module.exit_json(changed=True, msg=f"{request.method} {request.path} is not sent in check mode.")
+        status = (request.accept or [200])[0]
+        module.exit_json(changed=True, status=status, msg=f"{request.method} {request.path} is not sent in check mode.")
 
     def work(engine: Engine) -> dict[str, t.Any]:
         """Return the module's result. Raises EngineError."""
