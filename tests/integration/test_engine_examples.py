@@ -34,6 +34,7 @@ for name in busybox:latest nginx:1.27 registry.example.com/app:1.2 registry.exam
 done
 docker rm -f web app >/dev/null 2>&1 || true
 mkdir -p /var/backups
+cd && echo FROM lab/busybox:1 > Dockerfile && tar -cf app.tar Dockerfile
 """
 # What has no answer without a way to the internet, by the name of the task, with what the failure says instead.
 UNREACHABLE = {
