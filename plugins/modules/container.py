@@ -56,6 +56,8 @@ options:
     description:
       - The body of C(POST /containers/create), as the API reference describes it, with C(Hostname), C(Env), C(Cmd),
         C(Labels), C(HostConfig), C(NetworkingConfig), and so on.
+      - A warning names each key that the spoken version of the API does not have, and the nearest one that it has. Such
+        a key is sent and not compared. Numbers and booleans may be given as text, and numbers where the API takes text.
       - What earlier versions of the API took when a container was started, such as C(PublishAllPorts), belongs into
         C(HostConfig).
     type: dict

@@ -119,13 +119,57 @@ def test_context_is_never_spoken_to_in_plain_http(
             assert "the connection was closed" in found[name]["msg"]
 
 
+def test_keys_that_the_api_does_not_have(engines: dict[str, Host], ansible: Ansible) -> None:
+    """Each is named once, with the nearest one; the values arrive, and the second run changes nothing."""
+    config = {
+        "StopTimeout": "0",
+        "Labels": {"count": 3},
+        "PublishAllPorts": True,
+        "ExposedPorts": {"80/tcp": {}},
+        "HostConfig": {
+            "Memroy": 1,
+            "Memory": "67108864",
+            "Privileged": "False",
+            "PortBindings": {"80/tcp": [{"HostPort": 18081, "HostPrt": 1}]},
+            "Annotations": {"a": "b"},
+        },
+    }
+    looked = "{{ '{{.HostConfig.Memory}} {{.Config.Labels.count}} {{json .HostConfig.PortBindings}}' }}"
+    results = told(
+        ansible,
+        engines,
+        asked("first", "container", name="web", image=IMAGE, config=config),
+        {"name": "inspect", "ansible.builtin.command": {"argv": ["docker", "inspect", "--format", looked, "web"]}},
+        asked("second", "container", name="web", image=IMAGE, config=config),
+        asked("remove", "container", name="web", state="absent"),
+    )
+    for suite, found in results.items():
+        warnings = found["first"]["warnings"]
+        expected = [
+            "config: PublishAllPorts is no key of API 1.",
+            "config: HostConfig.Memroy is no key of API 1.",
+            "config: HostConfig.PortBindings.80/tcp[0].HostPrt is no key of API 1.",
+        ]
+        if suite in ("bullseye", "bookworm"):
+            expected.append("config: HostConfig.Annotations is known to the API from 1.43 on; 1.41")
+        assert [warning[: len(text)] for warning, text in zip(warnings, expected, strict=True)] == expected
+        assert "Did you mean HostConfig.PublishAllPorts?" in warnings[0]
+        assert "Did you mean Memory?" in warnings[1]
+        assert "Did you mean HostPort?" in warnings[2]
+        memory, count, ports = found["inspect"]["stdout"].split(" ", 2)
+        assert (memory, count) == ("67108864", "3")
+        assert json.loads(ports) == {"80/tcp": [{"HostIp": "", "HostPort": "18081"}]}
+        assert not found["second"]["changed"], (suite, found["second"])
+        assert found["remove"]["changed"]
+
+
 def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
     """Bodies out of files, logs without frames, and an answer without an end."""
     logs = {"stdout": True, "stderr": True}
     script = "echo out; echo err >&2"
     for host in engines.values():
         host.sh(
-            f"cd && echo FROM {IMAGE} > Dockerfile && tar -cf context.tar Dockerfile && docker save -o saved.tar {IMAGE}"
+            f"cd && echo FROM {IMAGE} > Dockerfile && tar -cf context.tar Dockerfile; docker save -o saved.tar {IMAGE}"
         )
         host.sh(
             f"docker run --name framed {IMAGE} sh -c '{script}'; docker run --name terminal -t {IMAGE} sh -c '{script}'"

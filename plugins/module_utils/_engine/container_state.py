@@ -21,6 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.com
     as_diff,
     differences,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.container_config import check_config
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import find_container
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
@@ -100,6 +101,7 @@ class _Work:
         self._dry = check_mode
         self._outcome = Outcome(None)
         self._found_image: Inspected | None = None
+        self._config = check_config(wanted.body(), engine.api_version)
 
     def run(self) -> Outcome:
         """Do it all. Raises EngineError."""
@@ -123,6 +125,7 @@ class _Work:
 
     def _bring_up(self, current: Inspected | None) -> None:
         """See to it that there is a container as it was asked for, in its wanted state. Raises EngineError."""
+        self._outcome.warnings += self._config.warnings
         if current is None:
             current = self._create_first()
         elif self._must_be_recreated(current):
@@ -177,10 +180,9 @@ class _Work:
 
     def _create(self, name: str | None) -> Inspected:
         """Create a container and return what the engine says of it. Raises EngineError."""
-        body = self._wanted.body()
         image = self._wanted.image_name()
         answer = self._engine.request(
-            "POST", "/containers/create", query={"name": name}, body={**body, "Image": image}
+            "POST", "/containers/create", query={"name": name}, body={**self._config.body, "Image": image}
         ).json()
         self._outcome.warnings += answer.get("Warnings") or []
         created = self._engine.get_json(f"/containers/{answer['Id']}/json")
@@ -205,7 +207,7 @@ class _Work:
     def _config_differences(self, current: Inspected) -> list[Difference]:
         """Return how a container differs from config, without what only looks so. Raises EngineError."""
         own_image = find_image(self._engine, current["Image"])
-        found = differences(self._wanted.body(), current, own_image)
+        found = differences(self._config.compared, current, own_image)
         found = [one for one in found if not self._means_same_container(one)]
         if any(one.may_be_dropped for one in found):
             info = self._engine.get_json("/info")

@@ -161,7 +161,7 @@ def test_bad_answer(
     started = time.monotonic()
     with pytest.raises(EngineError) as caught:
         engine.get_json("/info")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # what never ends would take 20 seconds
     assert re.search(message, str(caught.value))
     assert server.address in str(caught.value)
     assert "\n" not in str(caught.value)

