@@ -29,13 +29,13 @@ options:
     type: bool
   validate_certs:
     description:
-      - Whether the engine's certificate must be signed by the authority, be in date, and carry the name that is used.
+      - Whether the engine's certificate must be signed by the CA, be in date, and carry the name that is used.
       - With V(false), whoever can answer at the address is trusted.
     type: bool
     default: true
   ca_path:
     description:
-      - The file with the certificate of the authority that signed the engine's. Only that one is trusted.
+      - The file with the certificate of the CA that signed the engine's. Only that one is trusted.
       - If neither this nor a directory with a C(ca.pem) is found, the authorities of the system are trusted.
     type: path
   client_cert:
