@@ -37,6 +37,7 @@ def asked(title: str, module: str, **options: Any) -> dict[str, Any]:
 def told(ansible: Ansible, engines: dict[str, Host], *tasks: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the results of the tasks, by suite and the tasks' names. Each host has variables about its containers."""
     done = ansible.playbook(play(list(tasks)), engines.values(), env={"ANSIBLE_PIPELINING": "1"})
+    assert done.rc == 0, done.output
     assert "Traceback" not in done.output
     return {suite: named(done.of(host)) for suite, host in engines.items()}
 
