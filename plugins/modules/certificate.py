@@ -254,8 +254,8 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import require_service, runner
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import require_service, runner
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
     errors,

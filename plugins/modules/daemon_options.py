@@ -211,8 +211,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import runner, unit_name
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner, unit_name
 
 _ARGUMENT_SPEC: dict[str, t.Any] = {
     "options": {"type": "dict", "default": {}},

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import runner
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner
 
 WATCHED = (
     "/etc/default/*",

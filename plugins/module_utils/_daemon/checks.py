@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tempfile
@@ -16,8 +17,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd, condense
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd, condense
 
 _LIMIT = 60.0
 # A place where no file can be: dockerd reads its whole configuration, and gives up before it touches anything else.
@@ -32,11 +33,13 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, allow_missing_tls: bool) ->
     """
     program = plan.argv[0]
     if not os.path.isabs(program) or not os.access(program, os.X_OK):
-        raise errors.no_program(program, f"{plan.command.path}:{plan.command.first_line}")
+        raise errors.no_program(path=program, where=f"{plan.command.path}:{plan.command.first_line}")
     flags = _flags(program, run)
     for option in plan.after.options:
         if option.name not in flags:
-            raise errors.unknown_flag(option.name, program, sorted(flags))
+            close = difflib.get_close_matches(option.name, sorted(flags), 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise errors.unknown_flag(name=option.name, program=program, hint=hint)
     missing = tls_files.missing(plan.tls) if plan.tls and allow_missing_tls else []
     if plan.tls and not missing:
         tls_files.check(plan.tls)
@@ -53,7 +56,7 @@ def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
     """Raise DaemonError when the daemon needs systemd's socket and it cannot be had."""
     state = systemd.socket_load_state() if plan.after.socket_activated else "loaded"
     if state != "loaded":
-        raise errors.unusable_socket(systemd.socket, state)
+        raise errors.unusable_socket(socket=systemd.socket, state=state)
 
 
 def _check_files(plan: Plan, run: Run) -> None:
@@ -62,7 +65,7 @@ def _check_files(plan: Plan, run: Run) -> None:
         if change.path == plan.options_path and change.before is not None:
             answer = run(["sh", "-n", plan.options_path], _LIMIT)
             if answer.returncode:
-                raise errors.not_shell(plan.options_path, answer.stderr.strip())
+                raise errors.not_shell(path=plan.options_path, said=answer.stderr.strip())
         elif change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
             _check_unit(plan, change.path, change.after, run)
 
@@ -87,7 +90,9 @@ def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
         answer = run(["systemd-analyze", "verify", "--man=no", f"{directory}/{plan.service}"], _LIMIT)
     said = (answer.stdout + answer.stderr).replace(directory, "").splitlines()
     if any("bad unit file setting" in line and plan.service in line for line in said):
-        raise errors.bad_unit(plan.service, " ".join(line for line in said if "bad unit file setting" not in line))
+        raise errors.bad_unit(
+            unit=plan.service, said=" ".join(line for line in said if "bad unit file setting" not in line)
+        )
 
 
 def _flags(program: str, run: Run) -> set[str]:
@@ -95,7 +100,7 @@ def _flags(program: str, run: Run) -> set[str]:
     answer = run([program, "--help"], _LIMIT)
     names = set(re.findall(r"(?m)^\s+(?:-\w, )?--([a-z0-9-]+)", answer.stdout + answer.stderr))
     if "host" not in names:
-        raise errors.no_help(program, answer.stderr.strip()[:200])
+        raise errors.no_help(program=program, said=answer.stderr.strip()[:200])
     return names
 
 
@@ -123,7 +128,7 @@ def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
             os.unlink(copy)
     said = answer.stderr.strip().replace(copy or "\0", plan.daemon_json)
     if answer.returncode and not (not has_validate and _NO_PID_FILE.rpartition("/")[0] in said):
-        raise errors.engine_refuses(plan.argv[0], _last_words(said))
+        raise errors.engine_refuses(program=plan.argv[0], said=_last_words(said))
 
 
 def _last_words(said: str) -> str:
@@ -137,7 +142,7 @@ def _check_no_swarm(plan: Plan) -> None:
     for path in plan.before.local_sockets:
         info = get_json(path, "/info") or {}
         if (info.get("Swarm") or {}).get("LocalNodeState") in ("active", "pending", "locked"):
-            raise errors.live_restore_with_swarm(plan.service)
+            raise errors.live_restore_with_swarm(unit=plan.service)
 
 
 __all__ = ("check",)

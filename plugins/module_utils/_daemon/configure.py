@@ -12,13 +12,14 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import plan as planning
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def configure(request: planning.Request, mode: Mode, run: Run, reached: t.Callab
     get to apply is applied by this one. ``reached`` is told of each step of a change once it is done.
     """
     if not os.path.isdir("/run/systemd/system"):
-        raise errors.no_systemd()
+        raise _systemd.no_systemd()
     systemd = Systemd(request.service, run)
     journal = Journal(request.service)
     if mode.check:
@@ -129,9 +130,9 @@ def _make_plan(request: planning.Request, systemd: Systemd) -> planning.Plan:
     """Return the plan for the service as systemd and the kernel show it. Raises RemoteApiError."""
     state = systemd.state()
     if state.load == "masked":
-        raise errors.masked_service(request.service)
+        raise _systemd.masked_service(service=request.service)
     if state.load == "not-found":
-        raise errors.no_service(request.service)
+        raise _systemd.no_service(service=request.service)
     return planning.make(request, state, read_process(state.main_pid) if state.main_pid else None)
 
 

@@ -34,6 +34,10 @@ class Conflict:
     from_flag: str
     from_file: str
 
+    def __str__(self) -> str:
+        """Return the key with both values, for a message."""
+        return f"{self.key} (on the command line: {self.from_flag}; in the file: {self.from_file})"
+
 
 def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
     """Return what the file says; nothing where it is absent or empty, as for dockerd.
@@ -47,9 +51,9 @@ def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
         found = json.loads(text)
     except ValueError as problem:
         line = getattr(problem, "lineno", 1)
-        raise errors.bad_json(f"{path}:{line}", getattr(problem, "msg", str(problem))) from problem
+        raise errors.bad_json(where=f"{path}:{line}", why=getattr(problem, "msg", str(problem))) from problem
     if not isinstance(found, dict):
-        raise errors.no_json_object(path)
+        raise errors.no_json_object(path=path)
     return found
 
 

@@ -196,9 +196,9 @@ class ShellReader(_Reader):
         start = self._position
         char = self._take()
         if char == ";" and self._peek() != ";" and self._is_first(start):
-            raise errors.semicolon_comment(self._path, line_of(self._text, start))
+            raise errors.semicolon_comment(path=self._path, line=line_of(self._text, start))
         if char == "<" and self._peek() == "<":
-            raise errors.here_document(self._path, line_of(self._text, start))
+            raise errors.here_document(path=self._path, line=line_of(self._text, start))
         if char == "(":
             self._parentheses += 1
         elif char == ")" and self._parentheses:
@@ -226,7 +226,7 @@ class ShellReader(_Reader):
         raw, value = words[0]
         self._count(start, [word for word, read in words])
         if raw in ("export", "readonly") and not all(_EXPORTED.match(word) for word, read in words[1:]):
-            raise errors.shell_stops(self._path, line_of(self._text, start), raw)
+            raise errors.shell_stops(path=self._path, line=line_of(self._text, start), word=raw)
         name, equals = raw.partition("=")[:2]
         if alone and len(words) == 1 and equals and NAME.match(name) and not self._compound + self._parentheses:
             yield Assignment(name, None if value is None else value.partition("=")[2], start, end)
@@ -235,7 +235,7 @@ class ShellReader(_Reader):
         """Count how deep in compound commands the place is. Raises DaemonError where the shell stops reading."""
         for word in words:
             if word in _ENDING:
-                raise errors.shell_stops(self._path, line_of(self._text, start), word)
+                raise errors.shell_stops(path=self._path, line=line_of(self._text, start), word=word)
             if word in _OPENING:
                 self._compound += 1
             elif word in _CLOSING:
@@ -271,7 +271,7 @@ class ShellReader(_Reader):
 
     def _open(self, offset: int, quote: str) -> errors.DaemonError:
         """Return the error for a quote (or bracket) at the offset that is not closed."""
-        return errors.open_quote(self._path, line_of(self._text, offset), quote)
+        return errors.open_quote(path=self._path, line=line_of(self._text, offset), quote=quote)
 
     def _read_double_quoted(self, value: list[str]) -> bool:
         """Add what stands between double quotes to the value; return whether it is free of expansions."""

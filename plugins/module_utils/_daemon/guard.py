@@ -36,13 +36,13 @@ def guarded(rescue: t.Callable[[], None]) -> t.Iterator[None]:
             try:
                 child = os.fork()
             except OSError as problem:
-                raise errors.no_guard(problem.strerror or str(problem)) from problem
+                raise errors.no_guard(why=problem.strerror or str(problem)) from problem
             if not child:
                 ours.close()
                 _stand_guard(theirs, rescue)
         try:
             if ours.recv(len(_READY)) != _READY:
-                raise errors.no_guard("it ended at once")
+                raise errors.no_guard(why="it ended at once")
             yield
         except RemoteApiError:
             _dismiss(ours)

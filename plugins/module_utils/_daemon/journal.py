@@ -156,7 +156,7 @@ class Journal:
             found = json.loads(content)
             return Undo(tuple(_from_json(entry) for entry in found["entries"]), tuple(found["directories"]))
         except (ValueError, KeyError, TypeError) as problem:
-            raise errors.bad_journal(self.path) from problem
+            raise errors.bad_journal(path=self.path) from problem
 
     def commit(self) -> None:
         """Forget the journal: the change stands. Raises FilesError."""
@@ -261,7 +261,7 @@ def exclusive(service: str, wait: float, directory: str = _LOCK_DIRECTORY) -> t.
         deadline = time.monotonic() + wait
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise errors.locked(path, wait)
+                raise errors.locked(path=path, seconds=wait)
             time.sleep(0.2)
         yield
     finally:

@@ -60,16 +60,16 @@ def _assignments(content: bytes | None, path: str, variable: str) -> list[Assign
     """Return the assignments of the variable. Raises DaemonError where systemd and a shell disagree on them."""
     text = _decode(content)
     if text.startswith("\ufeff"):
-        raise errors.byte_order_mark(path)
+        raise errors.byte_order_mark(path=path)
     everything = SystemdReader(text).read()
     unreadable = _unreadable_item(text, everything)
     if unreadable is not None:
-        raise errors.not_text(path, line_of(text, unreadable))
+        raise errors.not_text(path=path, line=line_of(text, unreadable))
     shell = [item for item in ShellReader(text, path).read() if item.name == variable]
     systemd = [item for item in everything if item.name == variable]
     older = [item for item in SystemdReader(text, comments_go_on=True).read() if item.name == variable]
     if systemd != older:
-        raise errors.comment_with_backslash(path, _comment_with_backslash(text))
+        raise errors.comment_with_backslash(path=path, line=_comment_with_backslash(text))
     _check_mentions(path, text, variable, systemd, shell)
     _check_same(path, text, systemd, shell)
     return systemd
@@ -104,7 +104,7 @@ def _check_same(path: str, text: str, systemd: t.Sequence[Assignment], shell: t.
         raise errors.read_differently(path, number, text.split("\n")[number - 1])
     for item in systemd:
         if _CONTROL.search(item.value or ""):
-            raise errors.control_characters(path, line_of(text, item.start))
+            raise errors.control_characters(path=path, line=line_of(text, item.start))
 
 
 def read_words(content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def _words(found: t.Sequence[Assignment], text: str, path: str) -> tuple[str, ..
     words = tuple(word for word in re.split(r"[ \t\n]+", found[-1].value or "") if word)
     for word in words:
         if re.search(r"[\"'\\*?$`]", word) or ("[" in word and not _is_safe(word)):
-            raise errors.odd_word(path, line_of(text, found[-1].start), word)
+            raise errors.odd_word(path=path, line=line_of(text, found[-1].start), word=word)
     return words
 
 
@@ -171,9 +171,9 @@ def _check_rendered(before: str, after: bytes, path: str, variable: str, words: 
     try:
         is_same = read_words(after, path, variable) == tuple(words)
     except errors.DaemonError as problem:
-        raise errors.line_goes_on(path, last_line, variable) from problem
+        raise errors.line_goes_on(path=path, line=last_line, variable=variable) from problem
     if not is_same or others(before) != others(_decode(after)):
-        raise errors.line_goes_on(path, last_line, variable)
+        raise errors.line_goes_on(path=path, line=last_line, variable=variable)
 
 
 __all__ = ("read_environment", "read_words", "render")

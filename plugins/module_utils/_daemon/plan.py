@@ -35,9 +35,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     render,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import ServiceState
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles, from_options
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FileState, read_state
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
 _DEFAULT_PATH = "/etc/default/docker"
 _DEFAULT_VARIABLE = "DOCKER_OPTS"
@@ -161,7 +161,7 @@ def make(request: Request, state: ServiceState, running: Process | None) -> Plan
     options = (*fixed, *read_arguments(words, f"{path}, {variable}"))
     found = json_file.conflicts(configuration, options)
     if found and request.on_conflict != "move":
-        raise errors.set_in_both(json_path, [(item.key, item.from_flag, item.from_file) for item in found])
+        raise errors.set_in_both(path=json_path, conflicts="; ".join(map(str, found)))
     remaining = {key: value for key, value in configuration.items() if key not in [item.key for item in found]}
     settings = _live_restore_setting(request, options, remaining, f"{path}, {variable}")
 
@@ -217,7 +217,7 @@ def _live_restore_setting(
         is_so = (configuration.get("live-restore") is True) == request.live_restore
         return {} if is_so else {"live-restore": request.live_restore}
     if is_on(options, "live-restore") != request.live_restore:
-        raise errors.live_restore_option(where, request.live_restore)
+        raise errors.live_restore_option(where=where, state="off" if request.live_restore else "on")
     return {}
 
 
@@ -229,7 +229,7 @@ def _check_in_effect(
         return
     others = [item.path for item in effective.environment_files if item.path != path]
     winners = [other for other in others if variable in read_environment(_content(other))]
-    raise errors.variable_set_later((winners or [effective.command.path])[-1], variable, path)
+    raise errors.variable_set_later(path=(winners or [effective.command.path])[-1], variable=variable, own_path=path)
 
 
 def _content(path: str) -> bytes | None:
@@ -280,7 +280,7 @@ def _variables(effective: unit.Unit, path: str, content: bytes | None) -> dict[s
     for item in effective.environment_files:
         there = content if item.path == path else _content(item.path)
         if there is None and item.path != path and not item.optional:
-            raise errors.environment_file_missing(item.path, effective.name)
+            raise errors.environment_file_missing(path=item.path, unit=effective.name)
         found.update(read_environment(there))
     return found
 
@@ -327,7 +327,7 @@ def _wire(
     if not is_wired and request.unit_wiring == "none":
         whole = unit.load(request.service, files)
         if has_words and not _reads(whole, path, variable):
-            raise errors.not_wired(base.command.path, variable, path)
+            raise errors.not_wired(path=base.command.path, variable=variable, options_path=path)
         return [], whole
     if not is_wired and (has_words or own is not None):
         if request.unit_wiring == "edit":
@@ -345,7 +345,7 @@ def _wire(
         changes.append(Change(own_path, own, None, (own.content.decode("utf-8", "replace"), "")))
     effective = unit.load(request.service, [unit.UnitFile(item, contents[item]) for item in order])
     if has_words and not _reads(effective, path, variable):
-        raise errors.later_drop_in(_overruling(own_path, files), request.service, own_path)
+        raise errors.later_drop_in(path=_overruling(own_path, files), unit=request.service, own_path=own_path)
     return changes, effective
 
 

@@ -61,7 +61,7 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
             ]
             holder = _holder(inodes, pid)
             if holder:
-                raise errors.port_taken(f"tcp://{_text(address)}", holder)
+                raise errors.port_taken(address=f"tcp://{_text(address)}", holder=holder)
 
 
 def _text(address: ListenAddress) -> str:
@@ -74,7 +74,7 @@ def _resolve(address: ListenAddress) -> list[tuple[socket.AddressFamily, bytes]]
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
-        raise errors.address_unknown(f"tcp://{_text(address)}", str(problem)) from problem
+        raise errors.address_unknown(address=f"tcp://{_text(address)}", why=str(problem)) from problem
     return [(entry[0], socket.inet_pton(entry[0], str(entry[4][0]).partition("%")[0])) for entry in found]
 
 
@@ -84,7 +84,9 @@ def _check_on_host(address: ListenAddress, family: socket.AddressFamily, packed:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((socket.inet_ntop(family, packed), 0))
     except OSError as problem:
-        raise errors.address_absent(f"tcp://{_text(address)}", problem.strerror or str(problem)) from problem
+        raise errors.address_absent(
+            address=f"tcp://{_text(address)}", why=problem.strerror or str(problem)
+        ) from problem
 
 
 def _listening() -> list[tuple[int, bytes, str]]:

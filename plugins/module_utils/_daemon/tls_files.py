@@ -48,13 +48,13 @@ def from_options(options: t.Sequence[Option], where: str, *, asked_for: bool) ->
     if not verify and not is_on(options, "tls"):
         return None
     if not verify and asked_for:
-        raise errors.tls_without_verify(where)
+        raise errors.tls_without_verify(where=where)
     paths = {name: last_value(options, name) for name in ("tlscacert", "tlscert", "tlskey")}
     unnamed = [name for name, path in paths.items() if not path]
     if unnamed and not asked_for:
         return None
     if unnamed:
-        raise errors.tls_file_not_named(where, unnamed)
+        raise errors.tls_file_not_named(where=where, names=", ".join(unnamed))
     return TlsFiles(paths["tlscacert"] or "", paths["tlscert"] or "", paths["tlskey"] or "")
 
 
@@ -66,7 +66,7 @@ def missing(files: TlsFiles) -> list[str]:
 def check(files: TlsFiles) -> None:
     """Raise DaemonError unless a client that trusts the CA accepts a server with these files."""
     for path in missing(files):
-        raise errors.tls_file_missing(path)
+        raise errors.tls_file_missing(path=path)
     _check_bundle(files.ca)
     server = _load_server(files)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -82,12 +82,12 @@ def _check_bundle(path: str) -> None:
     blocks = _BLOCK.findall(text)
     begun = text.count("-----BEGIN")
     if not blocks or len(blocks) != begun:
-        raise errors.broken_bundle(path, len(blocks), begun)
+        raise errors.broken_bundle(path=path, whole=len(blocks), begun=begun)
     for number, block in enumerate(blocks, 1):
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(block))
         except (ssl.SSLError, ValueError) as problem:
-            raise errors.broken_certificate(f"{path}, certificate {number}", _reason(problem)) from problem
+            raise errors.broken_certificate(where=f"{path}, certificate {number}", why=_reason(problem)) from problem
 
 
 def _load_server(files: TlsFiles) -> ssl.SSLContext:
@@ -95,16 +95,16 @@ def _load_server(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def no_passphrase() -> str:
-        raise errors.encrypted_key(files.key)
+        raise errors.encrypted_key(path=files.key)
 
     try:
         context.load_cert_chain(files.certificate, files.key, password=no_passphrase)
     except ssl.SSLError as problem:
         if "MISMATCH" in str(problem):
-            raise errors.key_does_not_fit(files.certificate, files.key) from problem
-        raise errors.unreadable_pair(files.certificate, files.key, _reason(problem)) from problem
+            raise errors.key_does_not_fit(certificate=files.certificate, key=files.key) from problem
+        raise errors.unreadable_pair(certificate=files.certificate, key=files.key, why=_reason(problem)) from problem
     except ValueError as problem:
-        raise errors.unreadable_pair(files.certificate, files.key, str(problem)) from problem
+        raise errors.unreadable_pair(certificate=files.certificate, key=files.key, why=str(problem)) from problem
     return context
 
 
@@ -122,13 +122,17 @@ def _handshake(server_context: ssl.SSLContext, client_context: ssl.SSLContext, f
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLCertVerificationError as problem:
-                raise errors.certificate_refused(files.certificate, files.ca, problem.verify_message) from problem
+                raise errors.certificate_refused(
+                    certificate=files.certificate, ca=files.ca, why=problem.verify_message
+                ) from problem
             except ssl.SSLError as problem:
-                raise errors.certificate_refused(files.certificate, files.ca, _reason(problem)) from problem
+                raise errors.certificate_refused(
+                    certificate=files.certificate, ca=files.ca, why=_reason(problem)
+                ) from problem
         if not waiting:
             break
     if not (client.getpeercert() or {}).get("subjectAltName"):
-        raise errors.certificate_without_names(files.certificate)
+        raise errors.certificate_without_names(certificate=files.certificate)
 
 
 def _reason(problem: Exception) -> str:

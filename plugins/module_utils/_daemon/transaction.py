@@ -29,7 +29,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.loc
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Change, Plan, Settings
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     FileState,
@@ -37,6 +36,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     remove_file,
     write_atomically,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Systemd
 
 _POLL = 0.1
 _PROBE_LIMIT = 5.0
@@ -154,7 +154,7 @@ def _finish_or_undo(
     is_untouched = state.is_running and not state.has_job and state.main_pid == (plan.running and plan.running.pid)
     attempt.reloaded = plan.live_restore is not None and plan.running is not None
     attempt.restarted = restart and not is_untouched
-    problem: RemoteApiError = errors.run_killed(plan.service)
+    problem: RemoteApiError = errors.run_killed(unit=plan.service)
     if attempt.restarted and is_applied(undo):
         try:
             _prove(plan, systemd, timing, _unheard)
@@ -228,7 +228,7 @@ def _check_loaded(plan: Plan, systemd: Systemd) -> None:
     """Raise DaemonError unless systemd, after reloading, would run the command that was planned."""
     loaded = systemd.loaded_command()
     if f"${plan.variable}" in plan.command.value.split() and f"${plan.variable}" not in loaded.split():
-        raise errors.other_command_loaded(plan.service, loaded)
+        raise errors.other_command_loaded(unit=plan.service, loaded=loaded)
 
 
 def _set_live_restore(plan: Plan, wanted: bool, systemd: Systemd, attempt: _Attempt) -> None:
@@ -243,7 +243,7 @@ def _set_live_restore(plan: Plan, wanted: bool, systemd: Systemd, attempt: _Atte
     deadline = time.monotonic() + _STOP_LIMIT
     while _has_live_restore(plan.before) != wanted:
         if time.monotonic() > deadline:
-            raise errors.live_restore_not_taken(plan.service, wanted)
+            raise errors.live_restore_not_taken(unit=plan.service, state="on" if wanted else "off")
         time.sleep(_POLL)
 
 
@@ -298,7 +298,7 @@ def _wait_until(stopped: t.Callable[[], bool], unit: str, limit: float) -> None:
     deadline = time.monotonic() + limit
     while not stopped():
         if time.monotonic() > deadline:
-            raise errors.does_not_stop(unit, limit)
+            raise errors.does_not_stop(unit=unit, seconds=limit)
         time.sleep(_POLL)
 
 
@@ -314,11 +314,11 @@ def _wait_until_ready(plan: Plan, systemd: Systemd, timing: Timing) -> int:
         if not silent:
             break
         if time.monotonic() > deadline or systemd.state().main_pid != pid:
-            raise errors.engine_silent(plan.service, silent)
+            raise errors.engine_silent(unit=plan.service, where="; ".join(silent))
         time.sleep(_POLL)
     process = read_process(pid)
     if process is not None and process.argv[1:] != plan.argv[1:]:
-        raise errors.other_arguments(plan.service, process.argv)
+        raise errors.other_arguments(unit=plan.service, argv=" ".join(process.argv))
     return pid
 
 
@@ -345,9 +345,10 @@ def _wait_until_started(systemd: Systemd, before: int, deadline: float, limit: f
         if state.is_running and state.main_pid != before:
             return state.main_pid
         if state.has_failed:
-            raise errors.did_not_start(systemd.service, state.result)
+            result = f" (result: {state.result})" if state.result not in ("", "success") else ""
+            raise errors.did_not_start(unit=systemd.service, result=result)
         if time.monotonic() > deadline:
-            raise errors.starts_too_slowly(systemd.service, limit)
+            raise errors.starts_too_slowly(unit=systemd.service, seconds=limit)
         time.sleep(_POLL)
 
 
@@ -358,7 +359,7 @@ def _watch(systemd: Systemd, pid: int, seconds: float) -> None:
         time.sleep(min(0.5, seconds))
         state = systemd.state()
         if state.main_pid != pid or not state.is_running:
-            raise errors.did_not_stay(systemd.service, state.result)
+            raise errors.did_not_stay(unit=systemd.service, result=state.result)
 
 
 def _roll_back(
@@ -438,7 +439,7 @@ def _start_as_before(plan: Plan, systemd: Systemd, timing: Timing) -> None:
         if not silent:
             return
         if time.monotonic() > deadline:
-            raise errors.engine_silent(plan.service, silent)
+            raise errors.engine_silent(unit=plan.service, where="; ".join(silent))
         time.sleep(_POLL)
 
 

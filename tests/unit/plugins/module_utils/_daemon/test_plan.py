@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import plan, unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import ServiceState
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
 RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
 SOCKET = "--host=unix:///var/run/docker.sock"
