@@ -22,12 +22,32 @@ class SystemdError(RemoteApiError):
     """systemd or one of its commands does not do what is asked of it."""
 
 
-no_systemd = SystemdError.text("systemd", "it does not run this host (there is no /run/systemd/system)", "The Docker service can be managed only on hosts that systemd booted: take this host out of the play.")
-no_service = SystemdError.text("{service}", "systemd knows no such unit on this host", "Install Docker Engine first (docker.io or docker-ce), or name the service under which it runs.")
-masked_service = SystemdError.text("{service}", "the unit is masked, so that it cannot be started", "Run 'systemctl unmask {service}' and run again.")
-command_too_slow = SystemdError.text("{argv}", "it did not end within {timeout:.0f} seconds", "Run it by hand on the host to see what it waits for, then run again.")
-command_not_run = SystemdError.text("{program}", "it cannot be run ({said})", "Install it, or run as root, for example with 'become: true'.")
-systemctl_failed = SystemdError.text("systemctl {words}", "it failed: {said}", "Run it by hand on the host to see why, then run again.")
+no_systemd = SystemdError.text(
+    "systemd",
+    "it does not run this host (there is no /run/systemd/system)",
+    "The Docker service can be managed only on hosts that systemd booted: take this host out of the play.",
+)
+no_service = SystemdError.text(
+    "{service}",
+    "systemd knows no such unit on this host",
+    "Install Docker Engine first (docker.io or docker-ce), or name the service under which it runs.",
+)
+masked_service = SystemdError.text(
+    "{service}",
+    "the unit is masked, so that it cannot be started",
+    "Run 'systemctl unmask {service}' and run again.",
+)
+command_too_slow = SystemdError.text(
+    "{argv}",
+    "it did not end within {timeout:.0f} seconds",
+    "Run it by hand on the host to see what it waits for, then run again.",
+)
+command_not_run = SystemdError.text(
+    "{program}", "it cannot be run ({said})", "Install it, or run as root, for example with 'become: true'."
+)
+systemctl_failed = SystemdError.text(
+    "systemctl {words}", "it failed: {said}", "Run it by hand on the host to see why, then run again."
+)
 
 
 @dataclass(frozen=True)

@@ -208,9 +208,9 @@ import typing as t
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner, unit_name
 

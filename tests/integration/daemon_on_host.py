@@ -24,8 +24,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, configure
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner
 

@@ -207,8 +207,8 @@ def _check_address(name: str, value: str) -> None:
     """Raise DaemonError unless the value is an IP address, as dockerd demands of ``--dns``."""
     try:
         ipaddress.ip_address(value)
-    except ValueError as problem:
-        raise errors.not_an_address(name=name, value=value) from problem
+    except ValueError as exc:
+        raise errors.not_an_address(name=name, value=value) from exc
 
 
 def check_word(word: str) -> str:

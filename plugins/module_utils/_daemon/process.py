@@ -73,8 +73,8 @@ def _resolve(address: ListenAddress) -> list[tuple[socket.AddressFamily, bytes]]
     """Return family and packed IP addresses for the host of the address. Raises DaemonError when there are none."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as problem:
-        raise errors.address_unknown(address=f"tcp://{_text(address)}", why=str(problem)) from problem
+    except (OSError, UnicodeError) as exc:
+        raise errors.address_unknown(address=f"tcp://{_text(address)}", why=str(exc)) from exc
     return [(entry[0], socket.inet_pton(entry[0], str(entry[4][0]).partition("%")[0])) for entry in found]
 
 
@@ -83,10 +83,8 @@ def _check_on_host(address: ListenAddress, family: socket.AddressFamily, packed:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((socket.inet_ntop(family, packed), 0))
-    except OSError as problem:
-        raise errors.address_absent(
-            address=f"tcp://{_text(address)}", why=problem.strerror or str(problem)
-        ) from problem
+    except OSError as exc:
+        raise errors.address_absent(address=f"tcp://{_text(address)}", why=exc.strerror or str(exc)) from exc
 
 
 def _listening() -> list[tuple[int, bytes, str]]:

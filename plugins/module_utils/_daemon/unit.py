@@ -100,7 +100,7 @@ def unit_paths(name: str) -> list[str]:
 
     Drop-ins are sorted by file name over all directories; of equal names the first directory's counts, and an
     empty one or a link to /dev/null hides the others. Units whose names have the same beginning up to a dash, and all
-    units of the kind, can have drop-ins together. Raises DaemonError where there is no unit file.
+    units of the kind, can have drop-ins together. raises SystemdError where there is no unit file.
     """
     fragment = next((path for path in (f"{base}/{name}" for base in _UNIT_DIRECTORIES) if os.path.lexists(path)), None)
     if fragment is None:

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Checking a plan against the engine and the host before a byte is written. Changes nothing."""
+"""Checking a plan against the engine and the host before anything is written. Read-only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import re
 import tempfile
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files, unit
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd, condense
@@ -25,11 +25,11 @@ _LIMIT = 60.0
 _NO_PID_FILE = "/dev/null/no-daemon-is-started"
 
 
-def check(plan: Plan, systemd: Systemd, run: Run, *, allow_missing_tls: bool) -> None:
-    """Return when the engine on this host would start with the plan's arguments, as far as can be told beforehand.
+def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool) -> None:
+    """Return if the engine on this host would start with the plan's arguments, as far as can be told beforehand.
 
-    ``allow_missing_tls``: the certificates may still have to be made (check mode on a host never touched before);
-    then what depends on them is left out. Raises DaemonError or FilesError.
+    ``certificate_due``: the TLS files are still to be issued, so that they are not checked.
+    Raises DaemonError, FilesError or SystemdError.
     """
     program = plan.argv[0]
     if not os.path.isabs(program) or not os.access(program, os.X_OK):
@@ -40,13 +40,12 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, allow_missing_tls: bool) ->
             close = difflib.get_close_matches(option.name, sorted(flags), 1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise errors.unknown_flag(name=option.name, program=program, hint=hint)
-    missing = tls_files.missing(plan.tls) if plan.tls and allow_missing_tls else []
-    if plan.tls and not missing:
-        tls_files.check(plan.tls)
+    if plan.tls and not certificate_due:
+        tls_files.check(plan.tls, plan.content_of)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     _check_socket_unit(plan, systemd)
-    _check_files(plan, run)
-    if not missing:
+    _check_unit_files(plan, run)
+    if not certificate_due:
         _check_with_engine(plan, run, has_validate="validate" in flags)
     if plan.after.live_restore:
         _check_no_swarm(plan)
@@ -59,14 +58,11 @@ def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
         raise errors.unusable_socket(socket=systemd.socket, state=state)
 
 
-def _check_files(plan: Plan, run: Run) -> None:
-    """Let a shell and systemd judge the options file and the unit's files. Raises DaemonError with their words."""
+def _check_unit_files(plan: Plan, run: Run) -> None:
+    """Let systemd judge the unit files of the plan. Raises DaemonError with its words."""
     for change in plan.changes:
-        if change.path == plan.options_path and change.before is not None:
-            answer = run(["sh", "-n", plan.options_path], _LIMIT)
-            if answer.returncode:
-                raise errors.not_shell(path=plan.options_path, said=answer.stderr.strip())
-        elif change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
+        in_unit = f"{plan.service}.d/" in change.path or change.path.endswith(f"/{plan.service}")
+        if change.after is not None and in_unit:
             _check_unit(plan, change.path, change.after, run)
 
 
@@ -76,8 +72,6 @@ def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
     A unit in the directory of the file that is verified, and its drop-ins, come before all others of their names
     (systemd-analyze(1)). Only the verdict on this unit counts, not those on units that it wants.
     """
-    if f"{plan.service}.d/" not in path and not path.endswith(f"/{plan.service}"):
-        return
     fragment = unit.unit_paths(plan.service)[0]
     with tempfile.TemporaryDirectory(prefix="docker-remote-api-") as directory:
         copies = {f"{directory}/{plan.service}": read_file(fragment) or b""}
