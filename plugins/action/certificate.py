@@ -18,7 +18,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     facts,
     library,
     profiles,
-    signing_request,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _authority_errors
@@ -67,15 +66,12 @@ class ActionModule(ActionBase):
             return _predict(first, wanted, bundle, now + timedelta(days=options["days"]))
 
         authority = _authority.open_authority(path, options["ca_passphrase"], now)
-        key = signing_request.public_key(
-            str(request), wanted.key_type, str((task_vars or {}).get("inventory_hostname"))
-        )
-        certificate = _authority.issue(authority, key, wanted, options["days"], now)
-        end = certificates.not_after(certificate)
-        if end < (now + timedelta(days=options["days"])).replace(microsecond=0):
-            self._display.warning(f"The certificate ends with its authority, on {certificates.iso(end)}.")
+        host = str((task_vars or {}).get("inventory_hostname"))
+        signed = _authority.sign_request(authority, str(request), wanted, timedelta(days=options["days"]), now, host)
+        if signed.warning:
+            self._display.warning(signed.warning)
         sent = {name: value for name, value in sent.items() if name not in ("rekey", "service")}
-        second = self._run_module({**sent, "certificate": certificates.to_pem([certificate])}, task_vars)
+        second = self._run_module({**sent, "certificate": signed.pem}, task_vars)
         second.pop("csr", None)
         return {**second, "reasons": first["reasons"]}
 

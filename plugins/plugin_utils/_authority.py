@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import stat
 import typing as t
 from dataclasses import dataclass
@@ -29,7 +28,13 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     remove_file,
     write_atomically,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, keys, profiles
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import find_blocks
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
+    certificates,
+    keys,
+    profiles,
+    signing_request,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names as names_of
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     ExtendedKeyUsageOID,
@@ -50,7 +55,7 @@ LEDGER = "issued"
 _LOCK_FILE = ".lock"
 _LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL's limit
 _BACKDATED = timedelta(minutes=5)  # for hosts whose clocks are behind
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s(.*?)-----END \1-----", re.DOTALL)
+_EPHEMERAL = timedelta(minutes=5)
 
 NOT_STRICT = (
     "{path} has no keyUsage, or another part is missing that strict checks ask for: OpenSSL with -x509_strict, and "
@@ -69,17 +74,29 @@ class Settings:
 
 @dataclass(frozen=True)
 class Authority:
-    """An opened authority: its directory, its own certificate and key, and the bundle to be trusted, its own first."""
+    """An opened CA: its certificate and key, the bundle to be trusted (its own certificate first), and its ledger.
 
-    path: str
+    ``ledger_dir`` is the directory that gets a copy of each certificate issued; None: no copies are kept.
+    """
+
     certificate: x509.Certificate
     key: keys.PrivateKey
     bundle: tuple[x509.Certificate, ...]
+    ledger_dir: str | None
 
     @property
     def strict(self) -> bool:
         """Whether strict clients, such as Python 3.13, accept the certificate as it is."""
         return profiles.is_strict(self.certificate)
+
+
+@dataclass(frozen=True)
+class SignedCertificate:
+    """An issued certificate, as PEM text too, and a warning if it ends earlier than asked for."""
+
+    certificate: x509.Certificate
+    pem: str
+    warning: str | None
 
 
 @dataclass(frozen=True)
@@ -120,23 +137,28 @@ def _is_whole(body: bytes) -> bool:
     return len(data) == 2 + size + int.from_bytes(data[2 : 2 + size], "big")
 
 
-def _load_key(content: bytes, path: str, passphrase: str) -> keys.PrivateKey:
-    """Return the private key in the content. Raises AuthorityError, telling a wrong passphrase from a broken file."""
-    block = next((one for one in _PEM.finditer(content) if one.group(1).endswith(b"PRIVATE KEY")), None)
+def _load_key(content: bytes, path: str, passphrase: str | None, *, encrypted: bool = True) -> keys.PrivateKey:
+    """Return the private key in PEM text; ``encrypted``: refuse one that is not. ``path`` names the text in errors.
+
+    Raises AuthorityError, telling a wrong passphrase from a broken file.
+    """
+    block = next((one for one in find_blocks(content) if one.label.endswith("PRIVATE KEY")), None)
     if block is None:
         raise errors.unreadable_key(path, "there is no whole PEM block of one in it")
-    label, body = block.groups()
-    pkcs8, traditional = label == b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED" in body
-    if not traditional and not _is_whole(body):
+    traditional = b"Proc-Type: 4,ENCRYPTED" in block.body
+    if not traditional and not _is_whole(block.body):
         raise errors.unreadable_key(path, "what is between its BEGIN and END lines is damaged")
-    if not pkcs8 and not traditional:
+    secret = None
+    if traditional or block.label == "ENCRYPTED PRIVATE KEY":
+        secret = _secret(passphrase or "")
+    elif encrypted:
         raise errors.not_encrypted(path)
     try:
-        key = serialization.load_pem_private_key(block.group(0) + b"\n", password=_secret(passphrase))
-    except exceptions.UnsupportedAlgorithm as problem:
-        raise errors.unknown_encryption(path) from problem
-    except (ValueError, TypeError) as problem:
-        raise errors.wrong_passphrase(path) from problem
+        key = serialization.load_pem_private_key(block.text, password=secret)
+    except exceptions.UnsupportedAlgorithm as exc:
+        raise errors.unknown_encryption(path) from exc
+    except (ValueError, TypeError) as exc:
+        raise errors.wrong_passphrase(path) from exc
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
         raise errors.weak_key(path, type(key).__name__)
     _check_strength(key, path)
@@ -204,16 +226,40 @@ def _check_halves(path: str, key: bytes | None, certificate: bytes | None) -> No
         raise errors.half_missing(*(names if key is None else names[::-1]))
 
 
-def _open(path: str, key_pem: bytes, certificate_pem: bytes, passphrase: str, now: datetime) -> Authority:
-    """Return the authority that the two files' contents make up. Raises RemoteApiError."""
-    certificate_path, key_path = os.path.join(path, CERTIFICATE_FILE), os.path.join(path, KEY_FILE)
+def _assemble(
+    certificate_pem: bytes, certificate_path: str, key: keys.PrivateKey, key_path: str, now: datetime
+) -> tuple[x509.Certificate, ...]:
+    """Return the bundle in the PEM text with the certificate of the key first; the paths name both in errors.
+
+    Raises RemoteApiError unless that certificate is there and may sign now.
+    """
     bundle = certificates.load_bundle(certificate_pem, certificate_path)
-    key = _load_key(key_pem, key_path, passphrase)
     own = next((one for one in bundle if _is_for(one, key)), None)
     if own is None:
         raise errors.foreign_key(key_path, certificate_path)
     _check_certificate(own, certificate_path, now)
-    return Authority(path, own, key, (own, *(one for one in bundle if one is not own)))
+    return (own, *(one for one in bundle if one is not own))
+
+
+def _open(path: str, key_pem: bytes, certificate_pem: bytes, passphrase: str, now: datetime) -> Authority:
+    """Return the authority that the two files' contents make up. Raises RemoteApiError."""
+    certificate_path, key_path = os.path.join(path, CERTIFICATE_FILE), os.path.join(path, KEY_FILE)
+    key = _load_key(key_pem, key_path, passphrase)
+    bundle = _assemble(certificate_pem, certificate_path, key, key_path, now)
+    return Authority(bundle[0], key, bundle, os.path.join(path, LEDGER))
+
+
+def open_authority_from_text(
+    certificate_pem: str, key_pem: str, passphrase: str | None, now: datetime, ledger_dir: str | None = None
+) -> Authority:
+    """Return the CA that PEM text holds, ready to sign; for controllers without a disk, so nothing is written.
+
+    The key may be unencrypted; then the passphrase is not used. Raises RemoteApiError, which names the texts
+    ``ca_certificate`` and ``ca_key``, if the passphrase does not open the key or the CA cannot sign now.
+    """
+    key = _load_key(key_pem.encode(), "ca_key", passphrase, encrypted=False)
+    bundle = _assemble(certificate_pem.encode(), "ca_certificate", key, "ca_key", now)
+    return Authority(bundle[0], key, bundle, ledger_dir)
 
 
 def open_authority(path: str, passphrase: str, now: datetime) -> Authority:
@@ -360,38 +406,72 @@ def establish(path: str, passphrase: str, settings: Settings, now: datetime, che
     return Established(authority, not made, made or loose, warnings)
 
 
-def issue(
-    authority: Authority, key: keys.PublicKey, wanted: profiles.Profile, days: int, now: datetime
+def _build(
+    authority: Authority, key: keys.PublicKey, wanted: profiles.Profile, lifetime: timedelta, now: datetime
 ) -> x509.Certificate:
-    """Return a certificate for the public key as the profile says, with a copy of it in the ledger.
-
-    It ends with the authority at the latest. Raises RemoteApiError.
-    """
-    start = max(now - _BACKDATED, certificates.not_before(authority.certificate))
+    """Return a certificate for the public key, signed by the CA. It ends with the CA at the latest."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(profiles.subject(wanted.common_name))
         .issuer_name(authority.certificate.subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(end_of(authority.certificate, days, now))
+        .not_valid_before(max(now - _BACKDATED, certificates.not_before(authority.certificate)))
+        .not_valid_after(end_of(authority.certificate, lifetime, now))
     )
     for value, critical in profiles.extensions(wanted, key, authority.certificate):
         builder = builder.add_extension(value, critical)
-    certificate = builder.sign(authority.key, keys.signing_hash(authority.key))
-    _record(authority.path, certificate)
+    return builder.sign(authority.key, keys.signing_hash(authority.key))
+
+
+def issue(
+    authority: Authority, key: keys.PublicKey, wanted: profiles.Profile, lifetime: timedelta, now: datetime
+) -> x509.Certificate:
+    """Return a certificate for the public key as the profile says, and keep a copy in the ledger.
+
+    It is valid from five minutes ago, for hosts whose clocks are behind, and ends with the CA at the latest.
+    Raises RemoteApiError.
+    """
+    certificate = _build(authority, key, wanted, lifetime, now)
+    if authority.ledger_dir is not None:
+        _record(authority.ledger_dir, certificate)
     return certificate
 
 
-def end_of(authority: x509.Certificate, days: int, now: datetime) -> datetime:
-    """Return when a certificate ends that is issued now for this many days."""
-    return min(now + timedelta(days=days), certificates.not_after(authority))
+def sign_request(
+    authority: Authority, csr: str, wanted: profiles.Profile, lifetime: timedelta, now: datetime, host: str
+) -> SignedCertificate:
+    """Issue a certificate for the public key of a CSR (PEM); all else in it comes from the profile.
+
+    ``host`` names the sender of the CSR in errors. Raises RemoteApiError if its sender does not hold the private
+    key, or the key is not of the profile's type.
+    """
+    certificate = issue(authority, signing_request.public_key(csr, wanted.key_type, host), wanted, lifetime, now)
+    end = certificates.not_after(certificate)
+    warning = None
+    if end < (now + lifetime).replace(microsecond=0):
+        warning = f"The certificate ends with its CA, on {certificates.iso(end)}."
+    return SignedCertificate(certificate, certificates.to_pem([certificate]), warning)
 
 
-def _record(path: str, certificate: x509.Certificate) -> None:
+def ephemeral_client(authority: Authority, now: datetime) -> tuple[bytes, bytes]:
+    """Return a client certificate of five minutes and its private key (PEM, PKCS#8, not encrypted).
+
+    It is meant for one check by this process, so the ledger gets no copy.
+    """
+    key = keys.generate("ecdsa_p256")
+    wanted = profiles.Profile("client", "ephemeral client", (), "ecdsa_p256")
+    certificate = _build(authority, key.public_key(), wanted, _EPHEMERAL, now)
+    return certificates.to_pem([certificate]).encode(), keys.to_pem(key)
+
+
+def end_of(authority: x509.Certificate, lifetime: timedelta, now: datetime) -> datetime:
+    """Return when a certificate ends that the CA issues now for this time."""
+    return min(now + lifetime, certificates.not_after(authority))
+
+
+def _record(folder: str, certificate: x509.Certificate) -> None:
     """Add the certificate to the ledger; its serial number is its own, so runs side by side do not meet."""
-    folder = os.path.join(path, LEDGER)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as problem:
@@ -407,9 +487,13 @@ __all__ = (
     "Authority",
     "Established",
     "Settings",
+    "SignedCertificate",
     "end_of",
+    "ephemeral_client",
     "establish",
     "issue",
     "open_authority",
+    "open_authority_from_text",
+    "sign_request",
     "trusted",
 )

@@ -91,7 +91,7 @@ def boot(chosen: dict[str, tuple[str, str]]) -> int:
 
     made = in_parallel(make_root, sorted({suite for suite, variant in chosen.values()}))
     booted = in_parallel(up, chosen)
-    suites.prune({Path(host.root) for host in hosts.all_hosts().values()})
+    suites.prune(hosts.roots_in_use)
     return 0 if made and booted else 1
 
 

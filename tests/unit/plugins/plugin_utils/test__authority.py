@@ -97,6 +97,55 @@ def test_a_new_authority_says_what_it_may_do(pki: Path) -> None:
     assert certificates.not_after(certificate) == (NOW + timedelta(days=3650)).replace(microsecond=0)
 
 
+def test_an_ephemeral_client_is_accepted_for_five_minutes_and_not_recorded(pki: Path, tmp_path: Path) -> None:
+    authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
+    before = contents(pki)
+    certificate, key = _authority.ephemeral_client(authority, NOW)
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    assert contents(pki) == before
+    for moment, accepted in ((-299, True), (299, True), (-301, False), (301, False)):
+        said = openssl(
+            "verify", "-x509_strict", "-purpose", "sslclient", "-attime", str(int(NOW.timestamp()) + moment),
+            "-CAfile", pki / "ca.pem", tmp_path / "cert.pem", check=False,
+        )  # fmt: skip
+        assert said.endswith(": OK\n") == accepted
+    assert openssl("x509", "-in", tmp_path / "cert.pem", "-noout", "-pubkey") == openssl(
+        "pkey", "-in", tmp_path / "key.pem", "-pubout"
+    )
+
+
+@pytest.mark.parametrize("passphrase", [None, "", PASSPHRASE])
+def test_an_authority_from_text_signs_without_a_disk(pki: Path, tmp_path: Path, passphrase: str | None) -> None:
+    certificate = (pki / "ca.pem").read_text(encoding="ascii")
+    plain = openssl("pkey", "-in", pki / "ca-key.pem", "-passin", f"pass:{PASSPHRASE}")
+    before = contents(tmp_path)
+    authority = _authority.open_authority_from_text(certificate, plain, passphrase, NOW)
+    _authority.issue(authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW)
+    assert contents(tmp_path) == before
+    check_strictly(authority, tmp_path, SERVER)
+    kept = dataclasses.replace(authority, ledger_dir=str(tmp_path / "ledger"))
+    issued = _authority.issue(kept, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW)
+    assert [one.stem for one in (tmp_path / "ledger").iterdir()] == [certificates.serial(issued)]
+
+
+def test_an_authority_from_text_needs_its_passphrase_and_its_certificate(pki: Path, tmp_path: Path) -> None:
+    certificate, key = ((pki / name).read_text(encoding="ascii") for name in ("ca.pem", "ca-key.pem"))
+    assert _authority.open_authority_from_text(certificate, key, PASSPHRASE, NOW).bundle
+    make_authority(tmp_path / "other", now=NOW)
+    other = (tmp_path / "other/ca.pem").read_text(encoding="ascii")
+    refused: list[tuple[tuple[str, str, str | None], str]] = [
+        ((certificate, key, None), "passphrase: it is empty"),
+        ((certificate, key, "wrong"), "ca_key: the passphrase does not open this key"),
+        ((other, key, PASSPHRASE), "ca_key: this key belongs to none of the certificates in ca_certificate"),
+        ((key, key, PASSPHRASE), "ca_certificate, line 1: a ENCRYPTED PRIVATE KEY is no CERTIFICATE"),
+        ((certificate, certificate, PASSPHRASE), "ca_key: it cannot be read as a private key"),
+    ]
+    for texts, message in refused:
+        with pytest.raises(RemoteApiError, match=message):
+            _authority.open_authority_from_text(*texts, NOW)
+
+
 def test_no_two_authorities_share_a_subject(tmp_path: Path) -> None:
     one, two = (make_authority(tmp_path / name) for name in ("one", "two"))
     assert one.certificate.subject != two.certificate.subject
@@ -125,12 +174,13 @@ def test_every_type_of_key(tmp_path: Path, key_type: str) -> None:
 def check_strictly(authority: _authority.Authority, path: Path, wanted: profiles.Profile) -> str:
     """Issue a certificate, have openssl check it strictly, and return what openssl says about it."""
     key = keys.generate(wanted.key_type)
-    certificate = _authority.issue(authority, key.public_key(), wanted, 90, datetime.now(UTC))
+    certificate = _authority.issue(authority, key.public_key(), wanted, timedelta(days=90), datetime.now(UTC))
     file = path / f"{wanted.usage}.pem"
     file.write_text(certificates.to_pem([certificate]), encoding="ascii")
     (path / f"{wanted.usage}.key").write_bytes(keys.to_pem(key))
     purpose = "sslserver" if wanted.usage == "server" else "sslclient"
-    trusted = Path(authority.path) / "ca.pem"
+    trusted = path / "trusted.pem"
+    trusted.write_text(certificates.to_pem(authority.bundle), encoding="ascii")
     assert openssl("verify", "-x509_strict", "-purpose", purpose, "-CAfile", trusted, file) == f"{file}: OK\n"
     other = "sslclient" if wanted.usage == "server" else "sslserver"
     refused = openssl("verify", "-purpose", other, "-CAfile", trusted, file, check=False)
@@ -161,7 +211,7 @@ def test_dates_are_backdated_and_end_with_the_authority(pki: Path) -> None:
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
     public = keys.generate("ecdsa_p256").public_key()
     later = NOW + timedelta(days=10)
-    normal, long = (_authority.issue(authority, public, SERVER, days, later) for days in (90, 36500))
+    normal, long = (_authority.issue(authority, public, SERVER, timedelta(days=days), later) for days in (90, 36500))
     assert certificates.not_before(normal) == (later - timedelta(minutes=5)).replace(microsecond=0)
     assert certificates.not_after(normal) == (later + timedelta(days=90)).replace(microsecond=0)
     assert certificates.not_after(long) == certificates.not_after(authority.certificate)
@@ -170,7 +220,9 @@ def test_dates_are_backdated_and_end_with_the_authority(pki: Path) -> None:
 
 def test_the_ledger_has_a_copy_of_each(pki: Path) -> None:
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
-    issued = [_authority.issue(authority, authority.key.public_key(), SERVER, 90, NOW) for turn in range(3)]
+    issued = [
+        _authority.issue(authority, authority.key.public_key(), SERVER, timedelta(days=90), NOW) for turn in range(3)
+    ]
     assert len(issued) == 3
     ledger = {one.stem: one.read_text(encoding="ascii") for one in (pki / "issued").iterdir()}
     assert ledger == {certificates.serial(one): certificates.to_pem([one]) for one in issued}
@@ -187,7 +239,10 @@ def test_of_a_request_only_the_key_counts(pki: Path, tmp_path: Path) -> None:
     key = signing_request.public_key((tmp_path / "r.pem").read_text(encoding="ascii"), "ecdsa_p256", "web1")
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
     text = openssl(
-        "x509", "-noout", "-text", stdin=certificates.to_pem([_authority.issue(authority, key, SERVER, 9, NOW)])
+        "x509",
+        "-noout",
+        "-text",
+        stdin=certificates.to_pem([_authority.issue(authority, key, SERVER, timedelta(days=9), NOW)]),
     )
     assert "evil" not in text
     assert "CA:TRUE" not in text
@@ -326,7 +381,9 @@ def test_an_authority_made_by_hand_is_taken_as_it_is(tmp_path: Path, cipher: str
     assert not taken.changed
     assert contents(path) == before
     assert taken.authority is not None
-    certificate = _authority.issue(taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, 90, NOW)
+    certificate = _authority.issue(
+        taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW
+    )
     (tmp_path / "c.pem").write_text(certificates.to_pem([certificate]), encoding="ascii")
     assert openssl("verify", "-CAfile", path / "ca.pem", tmp_path / "c.pem").endswith(": OK\n")
     strict = "OK" in openssl("verify", "-x509_strict", "-CAfile", path / "ca.pem", tmp_path / "c.pem", check=False)
@@ -513,7 +570,9 @@ def test_while_an_authority_is_replaced_the_one_whose_key_is_there_signs(pki: Pa
     assert taken.authority.certificate == own
     assert taken.authority.bundle == (own, old.certificate)
     assert _authority.trusted(str(pki), PASSPHRASE, NOW) == (own, old.certificate)
-    issued = _authority.issue(taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, 90, NOW)
+    issued = _authority.issue(
+        taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW
+    )
     assert certificates.is_issued_by(issued, own)
 
 

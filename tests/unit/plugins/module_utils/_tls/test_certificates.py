@@ -62,7 +62,9 @@ def test_text_without_a_certificate_is_an_error(content: bytes) -> None:
 
 
 def test_facts_are_what_openssl_says(tmp_path: Path, authority: _authority.Authority) -> None:
-    certificate = _authority.issue(authority, keys.generate("ecdsa_p256").public_key(), PROFILE, 90, NOW)
+    certificate = _authority.issue(
+        authority, keys.generate("ecdsa_p256").public_key(), PROFILE, datetime.timedelta(days=90), NOW
+    )
     file = tmp_path / "one.pem"
     file.write_text(certificates.to_pem([certificate]), encoding="ascii")
     said = openssl(
@@ -83,7 +85,9 @@ def test_moments_are_aware_and_in_utc() -> None:
 def test_who_issued_a_certificate_is_told_by_the_signature(tmp_path: Path, key_type: str) -> None:
     settings = _authority.Settings(SETTINGS.common_name, 30, key_type)
     ours, theirs = (make_authority(tmp_path / name, settings) for name in ("ours", "theirs"))
-    certificate = _authority.issue(ours, keys.generate("ecdsa_p256").public_key(), PROFILE, 1, NOW)
+    certificate = _authority.issue(
+        ours, keys.generate("ecdsa_p256").public_key(), PROFILE, datetime.timedelta(days=1), NOW
+    )
     assert certificates.is_issued_by(certificate, ours.certificate)
     assert certificates.is_issued_by(ours.certificate, ours.certificate)
     assert not certificates.is_issued_by(certificate, theirs.certificate)

@@ -62,7 +62,7 @@ def make_authority_by_hand(path: Path, *, days: int = 365, cipher: str = "-des3"
 def sign(authority: _authority.Authority, csr: str, wanted: profiles.Profile, days: int = 365) -> str:
     """Have the authority sign the request; return the certificate (PEM)."""
     key = signing_request.public_key(csr, wanted.key_type, "host")
-    return certificates.to_pem([_authority.issue(authority, key, wanted, days, NOW)])
+    return certificates.to_pem([_authority.issue(authority, key, wanted, timedelta(days=days), NOW)])
 
 
 @dataclasses.dataclass
@@ -96,7 +96,7 @@ class Machine:
         first = self.run(after=after)
         assert first.csr is not None
         key = signing_request.public_key(first.csr, self.order.profile.key_type, "host")
-        issued = _authority.issue(self.authority, key, self.order.profile, days, NOW + after)
+        issued = _authority.issue(self.authority, key, self.order.profile, timedelta(days=days), NOW + after)
         rekey, self.order = self.order.rekey, dataclasses.replace(self.order, rekey=False)
         second = self.run(offered=certificates.to_pem([issued]), after=after)
         self.order = dataclasses.replace(self.order, rekey=rekey)
