@@ -173,10 +173,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import Wanted, bring_about
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.container_state import Wanted, bring_about
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import Credentials
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 REGISTRY = {
     "username": {"type": "str", "required": True},
@@ -222,7 +222,7 @@ def main() -> None:
             result["diff"] = {"before": outcome.before, "after": outcome.after}
         return result
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -148,9 +148,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download, send
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -179,7 +179,7 @@ def main() -> None:
             return download(engine, request, params["dest"], write=not module.check_mode)
         return send(engine, request)
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

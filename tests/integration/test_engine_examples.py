@@ -20,7 +20,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support
     secure,
 )
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab
-from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.test_wiring import MODULES
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.test_modules import MODULES
 
 # The modules of the action group, each with the least that it has to be told.
 LEAST: dict[str, dict[str, Any]] = {**MODULES, "verify": {}}

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Any request to an engine, and its answer in memory or in a file."""
+"""Send any request to an engine, and return its answer or write it to a file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,11 @@ import tempfile
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
     Answer,
     Engine,
     Exchange,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    bad_file,
-    bad_option,
-    failed_in_stream,
 )
 
 
@@ -48,7 +44,7 @@ class Request:
 
 def send(engine: Engine, request: Request) -> dict[str, t.Any]:
     """Return the module's result for a request whose answer is held in memory. Raises EngineError."""
-    with _exchange(engine, request, silence=False) as exchange:
+    with _exchange(engine, request, idle=False) as exchange:
         answer = exchange.read()
     engine.require(answer, _accepted(request))
     result = {"changed": not request.reads, "status": answer.status, "headers": dict(answer.headers)}
@@ -61,28 +57,28 @@ def download(engine: Engine, request: Request, path: str, *, write: bool) -> dic
     """Return the module's result for a request whose answer is written to a file, as it comes.
 
     The file is written beside its place and put there once it is complete; only its owner may read it. It counts as
-    changed when its content does. The time limit is for each silence of the engine.
+    changed when its content does. The time limit is for each pause of the engine.
 
     :param write: whether to put the file there (not so in check mode). Raises EngineError.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) or not os.path.isdir(folder):
-        raise bad_option("dest", f"{path} is not the path of a file in a folder that exists", "Name such a file.")
-    with _exchange(engine, request, silence=True) as exchange:
+        raise errors.bad_dest(path=path)
+    with _exchange(engine, request, idle=True) as exchange:
         if exchange.status not in _accepted(request):
             engine.require(exchange.read(), _accepted(request))
         result = {"status": exchange.status, "headers": dict(exchange.headers), "dest": path}
         try:
             changed = _write(exchange, path, folder) if write else _digest(exchange.chunks()) != _digest_of(path)
         except OSError as exc:
-            raise bad_file(path, f"it cannot be written ({exc.strerror})") from exc
+            raise errors.unwritable_dest(path=path, reason=exc.strerror) from exc
     return {**result, "changed": changed or not request.reads}
 
 
-def _exchange(engine: Engine, request: Request, *, silence: bool) -> Exchange:
-    """Send the request. A path that begins with a version, such as C(/v1.41/info), is taken as it is."""
+def _exchange(engine: Engine, request: Request, *, idle: bool) -> Exchange:
+    """Send the request. A path that begins with a version, such as ``/v1.41/info``, is taken as it is."""
     if not request.path.startswith("/"):
-        raise bad_option("path", f"{request.path} does not begin with a slash", "Write it as in /containers/json.")
+        raise errors.bad_path(path=request.path)
     versioned = not re.match(r"/v[0-9]+\.[0-9]+/", request.path)
     return engine.exchange(
         request.method,
@@ -91,7 +87,7 @@ def _exchange(engine: Engine, request: Request, *, silence: bool) -> Exchange:
         request.body,
         _checked_headers(request.headers),
         versioned=versioned,
-        silence=silence,
+        idle=idle,
     )
 
 
@@ -100,7 +96,7 @@ def _checked_headers(headers: t.Mapping[str, t.Any] | None) -> dict[str, str]:
     checked = {str(name): str(value) for name, value in (headers or {}).items()}
     for name, value in checked.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~\xa0-\xff]*", value):
-            raise bad_option("headers", f"{name!r} cannot be sent as a header", "Use printable characters on one line.")
+            raise errors.bad_header(name=name)
     return checked
 
 
@@ -121,7 +117,9 @@ def _json(answer: Answer) -> t.Any:
         return answer.json()
     for value in values:
         if isinstance(value, dict) and "errorDetail" in value:
-            raise failed_in_stream(answer.address, answer.endpoint, answer.status, str(value.get("error")))
+            message = str(value.get("error"))
+            error = errors.failed_in_stream(endpoint=answer.endpoint, address=answer.address, message=message)
+            raise error.with_answer(answer.status, answer.endpoint, message)
     return values[0] if len(values) == 1 else values
 
 

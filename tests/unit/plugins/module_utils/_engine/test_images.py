@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import as_filters
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
     OptionError,
     TimedOutError,
@@ -21,16 +23,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
     ImageName,
+    image_info,
+    image_search,
     json_values,
     parse_image_name,
     pull_image,
     registry_auth,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import (
-    as_filters,
-    container_info,
-    image_info,
-    image_search,
 )
 
 HUB = "https://index.docker.io/v1/"

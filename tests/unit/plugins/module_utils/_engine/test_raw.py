@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
     EngineError,
     OptionError,
@@ -180,10 +180,10 @@ DOWNLOAD = """
 import resource
 import sys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import *
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import *
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download
 params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
-connection = resolve({**params, "docker_host": sys.argv[1]}, Surroundings.none())
+connection = resolve({**params, "docker_host": sys.argv[1]}, ClientEnvironment.empty())
 with Engine(connection) as engine:
     engine.api_version
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

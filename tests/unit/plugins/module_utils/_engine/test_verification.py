@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import checks, verification
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import verification
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import (
     VERIFY_ARGUMENTS,
     verify,
@@ -142,7 +142,9 @@ def test_engine_that_warns(engine: Any, check: Any) -> None:
 
 
 def test_no_engine_at_all(check: Any, host: Any) -> None:
-    result = check(f"tcp://{host}:2376")
+    with socket.socket() as silent:  # bound and not listening, so that nothing else takes the port meanwhile
+        silent.bind((host, 0))
+        result = check(f"tcp://{host}:{silent.getsockname()[1]}", tls=True)
     assert set(failed(result)) == set(NAMES) - {"engine_warnings", "insecure_port_closed"}
     assert "the connection was refused, so nothing listens there" in result["msg"]
     assert "could not be tried" in result["msg"]
@@ -173,7 +175,7 @@ def test_insecure_port_is_open(
     kind: str,
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(checks, "CLOSED_PORT_WAIT", 0.5)
+    monkeypatch.setattr(verification, "CLOSED_PORT_WAIT", 0.5)
     handlers: dict[str, Callable[[socket.socket], object]] = {
         "engine": fake_engine({}),
         "silent": lambda sock: sock.recv(1000) and sock.recv(1),
