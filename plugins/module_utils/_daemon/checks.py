@@ -60,13 +60,9 @@ def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
 
 
 def _check_files(plan: Plan, run: Run) -> None:
-    """Let a shell and systemd judge the options file and the unit's files. Raises DaemonError with their words."""
+    """Let systemd judge the unit's files. Raises DaemonError with its words."""
     for change in plan.changes:
-        if change.path == plan.options_path and change.before is not None:
-            answer = run(["sh", "-n", plan.options_path], _LIMIT)
-            if answer.returncode:
-                raise errors.not_shell(path=plan.options_path, said=answer.stderr.strip())
-        elif change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
+        if change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
             _check_unit(plan, change.path, change.after, run)
 
 
