@@ -192,15 +192,13 @@ def _find(text: str, path: str, variable: str) -> Assignment | None:
     return ours[-1] if ours else None
 
 
-def _check_shell_assignments(
-    text: str, path: str, variable: str, found: t.Sequence[Assignment], start: int
-) -> None:
+def _check_shell_assignments(text: str, path: str, variable: str, found: t.Sequence[Assignment], start: int) -> None:
     """Raise DaemonError for a line from the offset on that sets the variable in a shell, though not for systemd."""
     name = rf"(?<![\w$])(?<!\$\{{){re.escape(variable)}"
     setting = re.compile(rf"{name}[ \t]*\+?=|\$\{{{re.escape(variable)}:?=|\bunset[ \t].*{name}\b")
     for match in re.finditer(r"[^\n\r]+", text[start:]):
         line = match[0].lstrip(" \t")
-        if line[0] in "#;" or not setting.search(line):
+        if line.startswith(("#", ";")) or not setting.search(line):
             continue
         offset = start + match.start()
         number = _line_of(text, offset)
@@ -210,7 +208,9 @@ def _check_shell_assignments(
             if item.end > offset and _line_of(text, item.start) < number:
                 raise errors.inside_value(path=path, line=number, name=item.name, begin=_line_of(text, item.start))
         first = re.match(r"(export|readonly|declare|typeset|local|unset)\b", line)
-        syntax = f"'{first[0]}'" if first else "'+='" if re.search(rf"{name}\+=", line) else "an assignment inside a command"
+        syntax = (
+            f"'{first[0]}'" if first else "'+='" if re.search(rf"{name}\+=", line) else "an assignment inside a command"
+        )
         instead = f"does not set {variable} there"
         raise errors.shell_syntax(path=path, line=number, syntax=syntax, instead=instead)
 

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there() -> None:
         ("A=1 \\\n", 'A=1 \\\n\nX="-D"\n'),
         ("A=x\\", 'A=x\\\n\nX="-D"\n'),
         ("\\", '\\\nX="-D"\n'),
-        ("A='\n#'", 'A=\'\n#\'\nX="-D"\n'),
+        ("A='\n#'", "A='\n#'\nX=\"-D\"\n"),
     ],
 )
 def test_only_the_variable_changes(before: str, after: str) -> None:
@@ -140,7 +140,9 @@ def test_nothing_can_be_added_behind_an_open_quote(text: str, line: int) -> None
         render(text.encode(), "f", "X", ["-D"])
 
 
-@pytest.mark.parametrize("word", ["a b", "", "'a'", '"', "a\\b", "$a", "`a`", "#a", "a\nb", "a\x7f", "\udcff", "\ufffe"])
+@pytest.mark.parametrize(
+    "word", ["a b", "", "'a'", '"', "a\\b", "$a", "`a`", "#a", "a\nb", "a\x7f", "\udcff", "\ufffe"]
+)
 def test_a_word_that_systemd_would_not_pass_on_as_it_is_is_never_written(word: str) -> None:
     with pytest.raises(DaemonError, match="Set this option in daemon.json instead"):
         render(b"", "f", "X", ["-D", word])
