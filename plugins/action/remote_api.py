@@ -20,6 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     names,
     profiles,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
@@ -27,90 +28,131 @@ _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
 _CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key"})
 _ALWAYS = ("localhost", "127.0.0.1")
+_LIBRARY = {"name": "python3-cryptography", "state": "present", "update_cache": True}
 
 
 class ActionModule(ActionBase):
-    """Runs the module once on the host, and once more if a certificate has to be signed for it."""
+    """Sees to the CA and the clients, runs the module on the host, and once more if a certificate has to be signed.
+
+    All of it is one task, since each task costs the controller a process for each host.
+    """
+
+    _options: dict[str, t.Any]
+    _listen: tuple[str, ...]
+    _task_vars: dict[str, t.Any]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         try:
-            options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, self._task.args)
-            listen = _remote_api.check_options(options)
+            self._options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, self._task.args)
+            self._listen = _remote_api.check_options(self._options)
+            self._task_vars = task_vars or {}
             sent = {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
-            if not options["tls"]:
-                return {**result, **self._run_module(sent, task_vars or {})}
-            sent["names"] = self._server_names(options, listen, task_vars or {})
-            return {**result, **self._with_certificate(options, sent, task_vars or {})}
+            done = self._with_certificate(sent) if self._options["tls"] else self._run_module(sent)
+            return {**result, **self._verified(done)}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}
 
-    def _server_names(
-        self, options: t.Mapping[str, t.Any], listen: t.Sequence[str], task_vars: t.Mapping[str, t.Any]
-    ) -> list[str]:
-        """Return the names in the certificate: those of the inventory, the addresses listened on, and those asked for.
+    @property
+    def _only_look(self) -> bool:
+        """Whether nothing is to be changed on the host."""
+        return bool(self._task.check_mode or self._options["plan_only"])
 
-        An inventory's name that is no DNS name is left out, and said. Raises RemoteApiError.
-        """
-        inventory_name = str(task_vars.get("inventory_hostname"))
-        usable, left_out = names.split_usable([inventory_name])
-        if left_out:
-            self._display.warning(
-                f"{inventory_name}: this name in the inventory is no DNS name, so it is not in the certificate."
-            )
-        address = str(task_vars.get("ansible_host") or inventory_name)
-        candidates = [*usable, *names.split_usable([address])[0], *_remote_api.listen_hosts(listen), *_ALWAYS]
-        return list(dict.fromkeys([*candidates, *options["names"]]))
-
-    def _with_certificate(
-        self, options: t.Mapping[str, t.Any], sent: dict[str, t.Any], task_vars: dict[str, t.Any]
-    ) -> dict[str, t.Any]:
+    def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result for a host that speaks TLS: one round trip, or two if its certificate is due."""
+        options = self._options
         library.require(sys.executable)
         profiles.check_days(options["certificate_days"], options["renew_before_days"])
+        sent["names"] = self._server_names()
         wanted = profiles.profile("server", None, sent["names"], options["key_type"])
         now = datetime.now(UTC)
-        source = self._authority_source(options)
-        bundle = source.trusted(now)
+        bundle = self._make_authority(now)
         if bundle:
             sent["ca_certificate"] = certificates.to_pem(bundle)
-        elif not self._task.check_mode:
-            raise source.missing()
-
-        first = self._run_module(sent, task_vars)
+        first = self._run_module(sent)
         if first.get("missing_library") and options["install_dependencies"]:
-            installed = self._install_library(task_vars)
-            if installed.get("failed") or self._task.check_mode:
+            if self._only_look:
+                return {"changed": bool(self._task.check_mode), "due": True, "reasons": [first["msg"]]}
+            installed = self._run_action("ansible.builtin.package", _LIBRARY)
+            if installed.get("failed"):
                 return installed
-            first = self._run_module(sent, task_vars)
+            first = self._run_module(sent)
         csr = first.pop("csr", None)
-        if first.get("failed") or not first["reasons"]:
+        if first.get("failed") or (bundle and not first["reasons"]):
             return first
         lifetime = timedelta(days=options["certificate_days"])
-        if self._task.check_mode:
-            return _predict(first, wanted, bundle, now + lifetime)
-        host = str(task_vars.get("inventory_hostname"))
-        signed = _authority.sign_request(source.open(now), str(csr), wanted, lifetime, now, host)
+        if self._only_look:
+            return _predict(first, wanted, bundle, now + lifetime, self._task.check_mode)
+        host = str(self._task_vars.get("inventory_hostname"))
+        signed = _authority.sign_request(self._open_authority(now), str(csr), wanted, lifetime, now, host)
         if signed.warning:
             self._display.warning(signed.warning)
-        second = self._run_module({**sent, "certificate": signed.pem}, task_vars)
+        second = self._run_module({**sent, "certificate": signed.pem})
         second.pop("csr", None)
         return second if second.get("failed") else {**second, "reasons": first["reasons"]}
 
-    def _run_module(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _server_names(self) -> list[str]:
+        """Return the names in the certificate: those of the inventory, the addresses listened on, and those asked for.
+
+        An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
+        """
+        inventory_name = str(self._task_vars.get("inventory_hostname"))
+        address = str(self._task_vars.get("ansible_host") or inventory_name)
+        usable, left_out = names.split_usable([inventory_name, address])
+        if left_out:
+            self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
+        return list(
+            dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
+        )
+
+    def _make_authority(self, now: datetime) -> tuple[x509.Certificate, ...]:
+        """Return the CA certificates to trust, after making sure of the CA; none if check mode finds no CA."""
+        options = self._options
+        if options["ca_path"] is None:
+            return self._open_authority(now).bundle
+        path = self._loader.path_dwim(options["ca_path"])
+        settings = _authority.Settings(options["ca_common_name"], options["ca_days"], options["key_type"])
+        made = _authority.establish(path, options["ca_passphrase"] or "", settings, now, self._task.check_mode)
+        for warning in made.warnings:
+            self._display.warning(warning)
+        return made.authority.bundle if made.authority else ()
+
+    def _open_authority(self, now: datetime) -> _authority.Authority:
+        """Return the CA with its key. Raises RemoteApiError."""
+        options = self._options
+        if options["ca_path"] is None:
+            key, passphrase = options["ca_key"], options["ca_passphrase"]
+            return _authority.open_authority_from_text(options["ca_certificate"], key, passphrase, now)
+        path = self._loader.path_dwim(options["ca_path"])
+        return _authority.open_authority(path, options["ca_passphrase"] or "", now)
+
+    def _verified(self, done: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result with what verify found. Nothing is verified while something is due on the host."""
+        options = self._options
+        due = done.get("restart_due") or (self._only_look and done.get("due"))
+        if options["verify_from"] == "none" or done.get("failed") or due:
+            return done
+        wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key") if options["tls"] else ()
+        arguments = {name: options[name] for name in wanted if options[name] is not None}
+        arguments.update(listen=list(self._listen), tls=options["tls"], run_on=options["verify_from"])
+        verified = self._run_action("dockerfleet.remote_api.verify", arguments)
+        result = {**done, "checks": verified.get("checks", [])}
+        return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
+
+    def _run_module(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of the module on the host: one round trip."""
         result: dict[str, t.Any] = self._execute_module(
-            module_name=_MODULE, module_args=arguments, task_vars=task_vars
+            module_name=_MODULE, module_args=arguments, task_vars=self._task_vars
         )
         return result
 
-    def _install_library(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Install python3-cryptography on the host by ansible.builtin.package, and return its result."""
+    def _run_action(self, name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of another action on this host, in this process."""
         task = self._task.copy()
-        task.args = {"name": "python3-cryptography", "state": "present", "update_cache": True}
+        task.args = arguments
         action = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
+            name,
             task=task,
             connection=self._connection,
             play_context=self._play_context,
@@ -118,18 +160,18 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        result: dict[str, t.Any] = action.run(task_vars=task_vars)
+        result: dict[str, t.Any] = action.run(task_vars=self._task_vars)
         return result
+
+
 def _predict(
-    first: dict[str, t.Any], wanted: profiles.Profile, bundle: tuple[x509.Certificate, ...], end: datetime
+    first: dict[str, t.Any],
+    wanted: profiles.Profile,
+    bundle: tuple[x509.Certificate, ...],
+    end: datetime,
+    changed: bool,
 ) -> dict[str, t.Any]:
-    """Return the result in check mode: as if a certificate that is to end at ``end`` had been issued."""
+    """Return the result of a look, as if a certificate that ends at ``end`` had been issued."""
     expected = facts.predicted(wanted, min([end, *map(certificates.not_after, bundle[:1])]))
-    result = {**first, **expected, "changed": True, "issued": True}
-    result["reasons"] = first["reasons"] or ["it is to be issued by an authority that is still to be made"]
-    if "diff" in first:
-        after = {**first["diff"]["after"], **expected, "common_name": wanted.common_name, "key_type": wanted.key_type}
-        after["issuer"] = certificates.subject(bundle[0]) if bundle else None
-        after["authorities"] = [certificates.fingerprint(one) for one in bundle]
-        result["diff"] = {**first["diff"], "after": after}
-    return result
+    reasons = first["reasons"] or ["it is to be issued by a CA that is still to be made"]
+    return {**first, **expected, "changed": changed, "due": True, "issued": True, "reasons": reasons}

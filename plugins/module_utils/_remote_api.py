@@ -65,6 +65,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "restart": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
     "install_dependencies": {"type": "bool", "default": True},
+    "plan_only": {"type": "bool", "default": False},
     "verify_from": {"type": "str", "choices": ["controller", "host", "none"], "default": "none"},
 }
 
@@ -184,7 +185,7 @@ def configure(request: Request, mode: session.Mode, run: Run, now: datetime) -> 
             plan = opened.plan(request.daemon)
             return Outcome(plan, None, opened.carry_out(plan))
         # Hosts without TLS need no library for certificates.
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, store
 
         certificate = deployment.plan(request.certificate, now, generate_key=not mode.check)
         # Without CA certificates, which happens in check mode alone, the CA is still to be made.
@@ -195,7 +196,7 @@ def configure(request: Request, mode: session.Mode, run: Run, now: datetime) -> 
             return Outcome(plan, certificate, None)
         outcome = opened.carry_out(plan)
         if not mode.check:
-            deployment.remove_leftovers(certificate)
+            store.remove(certificate.leftovers)
         return Outcome(plan, certificate, outcome)
 
 

@@ -42,6 +42,8 @@ options:
   path:
     description:
       - The options file. By default the one that the unit reads, or else C(/etc/default/docker).
+      - Only systemd reads it, so the module refuses a line that needs a shell to set the variable, such as one with
+        C(export), C(+=), C($) or a comment after the value. Other lines may be shell and are left alone.
     type: path
   variable:
     description:

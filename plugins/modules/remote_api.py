@@ -10,15 +10,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: remote_api
 short_description: Serve Docker's Remote API on a host, with mutual TLS
-version_added: 0.1.0
 description:
-  - Makes sure of everything that a host's Remote API consists of, namely its key and certificate, the CA certificates that
-    it trusts, C(dockerd)'s options, the unit that reads them, C(daemon.json), and a running daemon that has read it all.
+  - Makes sure of everything that a host's Remote API consists of, namely its key and certificate, the CA certificates
+    that it trusts, C(dockerd)'s options, the unit that reads them, C(daemon.json), and a running daemon that has read
+    it all.
   - This is one plan and one transaction. Everything is read and checked before anything is written. If the daemon does
     not come up with the change, every file is put back, the certificate included, and the daemon is started as before.
-  - If nothing is to be changed, the host pays one round trip. If a certificate is due, the first round trip only makes a
-    key that waits beside the present one and answers with a CSR. The controller signs it, and a second round trip carries
-    everything out.
+  - If nothing is to be changed, the host pays one round trip. If a certificate is due, the first round trip only
+    makes a key that waits beside the present one and answers with a CSR. The controller signs it, and a second round
+    trip carries everything out.
   - The CA is made if it is not there, and so are the clients' certificates, in Ansible's own process on the controller.
     Several hosts at once are safe; the CA is made once.
   - The private key is made on the host and never leaves it. The CA's key stays on the controller.
@@ -36,7 +36,8 @@ options:
     type: bool
     default: true
   allow_insecure:
-    description: Whether plain TCP may listen on other addresses than loopback. Everybody who reaches them is root on the host.
+    description:
+      - Whether plain TCP may listen on other addresses than loopback. Everybody who reaches them is root on the host.
     type: bool
     default: false
   listen:
@@ -48,8 +49,8 @@ options:
   names:
     description:
       - More names and IP addresses for the host's certificate.
-      - The certificate always has the host's name in the inventory (if it is a DNS name), C(ansible_host), the addresses in
-        O(listen), V(localhost) and V(127.0.0.1).
+      - The certificate always has the host's name in the inventory (if it is a DNS name), C(ansible_host), the
+        addresses in O(listen), V(localhost) and V(127.0.0.1).
     type: list
     elements: str
     default: []
@@ -59,8 +60,8 @@ options:
     default: /etc/docker
   ca_path:
     description:
-      - The CA's directory on the controller, see M(dockerfleet.remote_api.certificate_authority). A relative path begins
-        where Ansible's own relative paths do.
+      - The CA's directory on the controller, see M(dockerfleet.remote_api.certificate_authority). A relative path
+        begins where Ansible's own relative paths do.
       - Required with O(tls), unless O(ca_certificate) and O(ca_key) are given.
     type: path
   ca_passphrase:
@@ -74,7 +75,8 @@ options:
     type: str
   certificate:
     description:
-      - The signed certificate (PEM) for the host's waiting key. The controller's half sets this for the second round trip.
+      - The signed certificate (PEM) for the host's waiting key. The controller's half sets this for the second round
+        trip.
     type: str
   ca_common_name:
     description: The common name of a new CA.
@@ -86,7 +88,8 @@ options:
     default: 3650
   clients:
     description:
-      - Who gets a client certificate, in C(clients/NAME) of the CA's directory. Whoever has one is root on all hosts of the CA.
+      - Who gets a client certificate, in C(clients/NAME) of the CA's directory. Whoever has one is root on all hosts
+        of the CA.
     type: list
     elements: dict
     default: []
@@ -144,7 +147,8 @@ options:
         default this is left as it is. It is kept in C(daemon.json). Not possible on hosts that are in a swarm.
     type: bool
   restart:
-    description: Whether to restart the daemon if a restart is due. With V(false) everything is prepared, see RV(restart_due).
+    description:
+      - Whether to restart the daemon if a restart is due. With V(false) everything is prepared, see RV(restart_due).
     type: bool
     default: true
   timeout:
@@ -155,10 +159,16 @@ options:
     description: Whether to install C(python3-cryptography) on a host that lacks it.
     type: bool
     default: true
+  plan_only:
+    description:
+      - Whether to change nothing on the host and only find out what is due there, as in check mode. RV(due) tells, and
+        V(changed) is about the CA and the clients on the controller.
+    type: bool
+    default: false
   verify_from:
     description:
       - From where to prove, at the end, that the API is open to its clients and closed to all others, see
-        M(dockerfleet.remote_api.verify). V(host) costs one more round trip. While a restart is due there is nothing to prove.
+        M(dockerfleet.remote_api.verify). V(host) costs one more round trip. It is left out while a restart is due.
     type: str
     choices: [controller, host, none]
     default: none
@@ -169,7 +179,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Shows facts about the certificate, the options and the unit's command. Keys and passphrases are never shown.
+    details: Shows facts about the certificate, the options and the unit's command. Never keys or passphrases.
   idempotent:
     support: full
   platform:
@@ -203,7 +213,7 @@ EXAMPLES = r"""
 RETURN = r"""
 due:
   description:
-    - Whether anything had to be changed on the host. In check mode, this is whether anything would be.
+    - Whether anything had to be changed on the host. In check mode and with O(plan_only), whether anything would be.
   returned: success
   type: bool
   sample: true
@@ -383,17 +393,15 @@ def result_of(outcome: _remote_api.Outcome) -> dict[str, t.Any]:
             containers_stopped=daemon.containers_stopped,
             undone=list(daemon.undone),
         )
-    result["due"] = result["changed"]
     return result
 
 
 def main() -> None:
     """Run the host's half of the module."""
-    module = AnsibleModule(
-        argument_spec=_remote_api.ARGUMENT_SPEC, supports_check_mode=True, **_remote_api.RULES
-    )
+    module = AnsibleModule(argument_spec=_remote_api.ARGUMENT_SPEC, supports_check_mode=True, **_remote_api.RULES)
     params = module.params
-    mode = Mode(module.check_mode, "when_needed" if params["restart"] else "never", float(params["timeout"]))
+    check = module.check_mode or params["plan_only"]
+    mode = Mode(check, "when_needed" if params["restart"] else "never", float(params["timeout"]))
     try:
         request = _remote_api.Request(
             _remote_api.daemon_request(params), certificate_spec(params) if params["tls"] else None
@@ -406,10 +414,15 @@ def main() -> None:
     for warning in outcome.certificate.warnings if outcome.certificate else ():
         module.warn(warning)
     if outcome.daemon and outcome.daemon.containers_stopped:
-        verb = "would stop" if module.check_mode or outcome.daemon.restart_due else "stopped"
+        verb = "would stop" if check or outcome.daemon.restart_due else "stopped"
         count = outcome.daemon.containers_stopped
         module.warn(f"The restart {verb} {count} running containers, since live-restore is off.")
-    module.exit_json(**result_of(outcome))
+    result = result_of(outcome)
+    due = result["changed"]
+    if params["plan_only"] and not module.check_mode:
+        result["changed"] = False
+        result.pop("diff")
+    module.exit_json(**result, due=due)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import re
-
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 
@@ -52,7 +50,7 @@ not_an_address = DaemonError.text(
 )
 word_not_safe = DaemonError.text(
     "options, {word}",
-    "it has blanks, quotes, a backslash, '$', '#' or a pattern in it, which systemd and a shell read differently",
+    "it has blanks, quotes, a backslash, '$', '#' or another character in it that an options file cannot hold safely",
     "Set this option in daemon.json instead.",
 )
 unknown_scheme = DaemonError.text(
@@ -70,37 +68,14 @@ port_out_of_range = DaemonError.text(
     "its port is not between 1 and 65535",
     "Write address and port, as in tcp://0.0.0.0:2376 or tcp://[::1]:2376.",
 )
-odd_word = DaemonError.text(
+not_text = DaemonError.text(
     "{path}:{line}",
-    "the word {word} has a quote, backslash, '$', backtick or pattern in it, which systemd and a shell treat differently",
-    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
-)
-control_characters = DaemonError.text(
-    "{path}:{line}",
-    "its value has control characters in it, which they treat differently",
-    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
-)
-semicolon_comment = DaemonError.text(
-    "{path}:{line}",
-    "systemd takes a line that begins with ';' for a comment, a shell for a mistake",
-    "Begin the comment with '#', then run again.",
-)
-here_document = DaemonError.text(
-    "{path}:{line}", "systemd knows no here-document ('<<'), a shell does", "Take it out of the file, then run again."
-)
-shell_stops = DaemonError.text(
-    "{path}:{line}",
-    "a shell stops reading at '{word}' here, systemd does not",
-    "Take the command out of the file, then run again.",
-)
-open_quote = DaemonError.text(
-    "{path}:{line}",
-    "the quote {quote} that opens here is not closed, so that the rest of the file is taken for the value",
-    "Close it, then run again.",
+    "there are bytes in it that are not UTF-8, so that systemd does not read the file at all",
+    "Save the file as UTF-8, then run again.",
 )
 byte_order_mark = DaemonError.text(
     "{path}:1",
-    "the file begins with a byte order mark, which makes its first line unreadable to systemd and to a shell",
+    "the file begins with a byte order mark, with which systemd ignores its first line",
     "Save it as UTF-8 without one, then run again.",
 )
 comment_with_backslash = DaemonError.text(
@@ -108,15 +83,25 @@ comment_with_backslash = DaemonError.text(
     "the comment ends in a backslash, with which systemd before version 254 swallows the next line",
     "Remove the backslash, then run again.",
 )
-not_text = DaemonError.text(
+open_quote = DaemonError.text(
     "{path}:{line}",
-    "there are bytes in it that are not UTF-8, so that systemd does not read the file at all",
-    "Save the file as UTF-8, then run again.",
+    "a quote in the value that begins here is not closed, so that the rest of the file belongs to it",
+    "Close it, then run again.",
 )
-line_goes_on = DaemonError.text(
+inside_value = DaemonError.text(
     "{path}:{line}",
-    "the last line goes on beyond its end (a backslash or an open quote), so that {variable} cannot be added",
-    "End it properly, then run again.",
+    "the line belongs to the value of {name}, which begins in line {begin}",
+    "Close its quote, or remove the backslash at the end of its line, then run again.",
+)
+shell_syntax = DaemonError.text(
+    "{path}:{line}",
+    "{syntax} is a shell construct; systemd, which alone reads this file, {instead}",
+    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
+)
+word_not_plain = DaemonError.text(
+    "{path}:{line}",
+    "the word {word!r} begins with '#', or has a quote, a backslash or a control character in it",
+    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
 )
 command_prefix = DaemonError.text(
     "{where}",
@@ -165,9 +150,6 @@ other_command_loaded = DaemonError.text(
     "{unit}",
     "systemd loaded another command than the one that was written ({loaded})",
     "Look with 'systemctl cat {unit}' which of its files sets ExecStart= last.",
-)
-not_shell = DaemonError.text(
-    "{path}", "a shell cannot read the file: {said}", "Correct that place, or turn it into a comment, and run again."
 )
 bad_json = DaemonError.text("{where}", "dockerd cannot read it as JSON: {why}", "Correct it, then run again.")
 no_json_object = DaemonError.text("{path}:1", "it holds something other than an object", "Correct it, then run again.")
@@ -306,40 +288,5 @@ not_rolled_back = NotRolledBackError.text(
     "the change failed ({problem}{lines}) and putting everything back failed too ({failures})",
     "Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run or boot tries again.",
 )
-
-
-_WHY = (
-    (r"\s*(export|declare|readonly|local)\s", "systemd ignores a line that begins with a shell keyword like 'export'"),
-    (r"[^=]*\+=", "systemd does not know '+='"),
-    (r".*\r", "the line ends in a carriage return (DOS line ends), which a shell takes for a part of the value"),
-    (r".*[$`]", "systemd does not expand '$' and backticks, a shell does"),
-    (
-        r"\s*[A-Za-z_0-9]+\s*=\s*(\"[^\"]*\"|'[^']*'|\S*)\s+#",
-        "systemd takes a comment after the value for a part of it",
-    ),
-    (r"\s*[A-Za-z_0-9]+(\s+=|=[ \t]+\S)", "a shell allows no blank around '='"),
-    (r".*[;&|<>]", "systemd does not know ';', '&', '|' and redirections, a shell does"),
-    (r"\s*[A-Za-z_0-9]+=[^\"']", "a value with blanks in it and without quotes round it is a command to a shell"),
-    (r"\s*[A-Za-z_0-9]+=.*[\"']\s+[\"']", "systemd joins quoted parts with a blank in between, a shell does not"),
-    (r".*\\", "systemd and a shell treat the backslash differently"),
-    (r"\s*[A-Za-z_0-9]+=", "to a shell it is a part of something larger (such as 'if' or '&&' before it)"),
-)
-
-
-def _why_differently(line: str) -> str:
-    """Return in plain words why systemd and a shell read the line differently."""
-    for pattern, why in _WHY:
-        if re.match(pattern, line):
-            return why
-    return "systemd and a shell do not read the same from it"
-
-
-_ONE_LINE = 'Write it on one line of its own as NAME="--option=value --option=value", then run again.'
-
-
-def read_differently(path: str, line: int, text: str) -> DaemonError:
-    """Return the error for a line that systemd and a shell do not read alike."""
-    return DaemonError(f"{path}:{line}", _why_differently(text), _ONE_LINE)
-
 
 __all__ = tuple(name for name, item in list(globals().items()) if callable(item) and name[0] != "_")

@@ -88,12 +88,9 @@ _MAY_BE_IN_BOTH = frozenset({"add-runtime"})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 
-# Characters that systemd and a shell read alike, in double quotes and when the value is split into words:
-# no white space, quotes, backslash, dollar, backtick, glob characters or comment signs.
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]{}~^!-]+\Z")
-_GLOB = re.compile(r"[\[\]]")
-# An IPv6 address in brackets is a pattern, too, but one that no file's name fits.
-_IPV6 = re.compile(r"(--?[A-Za-z-]+=?)?(tcp://)?\[[0-9A-Fa-f:.%]+\](:[0-9]+)?\Z")
+# Characters that systemd passes on as they are, in double quotes and when it splits the value into words, and that
+# are not easily taken for shell syntax: no white space, quotes, backslash, '$', backtick, '#' or shell operators.
+_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]{}~^!-]+\Z")
 
 Value = t.Union[str, int, float, bool, t.Sequence[t.Any], t.Mapping[str, t.Any]]
 
@@ -212,9 +209,8 @@ def _check_address(name: str, value: str) -> None:
 
 
 def check_word(word: str) -> str:
-    """Return the word if systemd and a shell read it alike from an options file. Raises DaemonError otherwise."""
-    bracketed = _GLOB.search(word) and not _IPV6.match(word)
-    if not _SAFE.match(word) or bracketed or word.startswith("~"):
+    """Return the word if it can stand in an options file as it is. Raises DaemonError otherwise."""
+    if not _SAFE.match(word):
         raise errors.word_not_safe(word=word)
     return word
 

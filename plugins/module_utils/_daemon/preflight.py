@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -45,8 +46,7 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool) -> N
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     _check_socket_unit(plan, systemd)
     _check_unit_files(plan, run)
-    if not certificate_due:
-        _check_with_engine(plan, run, has_validate="validate" in flags)
+    _check_with_engine(plan, run, has_validate="validate" in flags, certificate_due=certificate_due)
     if plan.after.live_restore:
         _check_no_swarm(plan)
 
@@ -98,31 +98,48 @@ def _flags(program: str, run: Run) -> set[str]:
     return names
 
 
-def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
+def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool, certificate_due: bool) -> None:
     """Let the engine itself read the arguments and daemon.json as they will be. Raises DaemonError with its words.
 
     Engines from 23.0 on have ``--validate``. Older ones are started with a pid file that cannot be: they read their
-    configuration first, and the pid file before anything else. daemon.json as it will be is read from a copy.
+    configuration first, and the pid file before anything else.
     """
-    pending = [change.after for change in plan.changes if change.path == plan.daemon_json]
     if not has_validate and "pidfile" in plan.after.configuration:
         return
-    copy = ""
-    try:
-        arguments = list(plan.argv)
-        if pending and pending[0] is not None:
-            descriptor, copy = tempfile.mkstemp(prefix="daemon-", suffix=".json")
-            with open(descriptor, "wb") as stream:
-                stream.write(pending[0])
-            arguments.append(f"--config-file={copy}")
+    with contextlib.ExitStack() as stack:
+        arguments, renamed = _engine_arguments(plan, stack, certificate_due=certificate_due)
         arguments.append("--validate" if has_validate else f"--pidfile={_NO_PID_FILE}")
         answer = run(arguments, _LIMIT)
-    finally:
-        if copy:
-            os.unlink(copy)
-    said = answer.stderr.strip().replace(copy or "\0", plan.daemon_json)
+    said = answer.stderr.strip()
+    for temporary, path in renamed.items():
+        said = said.replace(temporary, path)
     if answer.returncode and not (not has_validate and _NO_PID_FILE.rpartition("/")[0] in said):
         raise errors.engine_refuses(program=plan.argv[0], said=_last_words(said))
+
+
+def _engine_arguments(
+    plan: Plan, stack: contextlib.ExitStack, *, certificate_due: bool
+) -> tuple[list[str], dict[str, str]]:
+    """Return the daemon's arguments for a check, and which temporary path in them stands for which file.
+
+    Files that are still to be written are read from memory. Without a certificate, TLS is left out. Later words win
+    over earlier ones (pflag).
+    """
+    arguments = list(plan.argv)
+    if certificate_due:
+        kept = [option for option in plan.after.options if not option.name.startswith("tls")]
+        arguments = [plan.argv[0], *(word for option in kept for word in option.words)]
+    paths = {"config-file": plan.daemon_json}
+    if plan.tls and not certificate_due:
+        paths.update(tlscacert=plan.tls.ca, tlscert=plan.tls.certificate, tlskey=plan.tls.key)
+    renamed = {}
+    for option, path in paths.items():
+        change = plan.change_of(path)
+        if change is not None and change.after is not None:
+            temporary = stack.enter_context(tls_files.in_memory(change.after))
+            arguments.append(f"--{option}={temporary}")
+            renamed[temporary] = path
+    return arguments, renamed
 
 
 def _last_words(said: str) -> str:

@@ -94,13 +94,13 @@ def _check_bundle(path: str, content: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _in_memory(content: bytes) -> t.Iterator[str]:
-    """Give a path at which OpenSSL can read the bytes. They never reach a disk (memfd_create(2))."""
+def in_memory(content: bytes) -> t.Iterator[str]:
+    """Give a path at which root's programs can read the bytes. They never reach a disk (memfd_create(2))."""
     descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     try:
         with open(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
-        yield f"/proc/self/fd/{descriptor}"
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
     finally:
         os.close(descriptor)
 
@@ -113,7 +113,7 @@ def _load_server(files: TlsFiles, read: ReadFile) -> ssl.SSLContext:
         raise errors.encrypted_key(path=files.key)
 
     try:
-        with _in_memory(read(files.certificate) or b"") as certificate, _in_memory(read(files.key) or b"") as key:
+        with in_memory(read(files.certificate) or b"") as certificate, in_memory(read(files.key) or b"") as key:
             context.load_cert_chain(certificate, key, password=no_passphrase)
     except ssl.SSLError as exc:
         if "MISMATCH" in str(exc):
@@ -155,4 +155,4 @@ def _reason(exc: Exception) -> str:
     return str(reason).replace("_", " ").lower()
 
 
-__all__ = ("TlsFiles", "check", "from_options", "missing")
+__all__ = ("TlsFiles", "check", "from_options", "in_memory", "missing")

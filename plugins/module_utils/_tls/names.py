@@ -95,6 +95,17 @@ def normal_names(names: t.Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(normal_name(name) for name in names))
 
 
+def split_usable(names: t.Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the names that a certificate can carry, in their normal spelling, and those that it cannot."""
+    usable, left_out = [], []
+    for name in names:
+        try:
+            usable.append(normal_name(name))
+        except errors.TlsError:
+            left_out.append(name)
+    return usable, left_out
+
+
 def is_address(name: str) -> bool:
     """Return whether the normal name is an IP address and not a host name."""
     return _as_address(name) is not None
@@ -124,4 +135,4 @@ def common_name(wanted: str | None, names: t.Sequence[str]) -> str:
     return wanted
 
 
-__all__ = ("common_name", "covers", "is_address", "normal_name", "normal_names")
+__all__ = ("common_name", "covers", "is_address", "normal_name", "normal_names", "split_usable")
