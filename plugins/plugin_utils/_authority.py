@@ -457,6 +457,13 @@ def ephemeral_client(authority: Authority, now: datetime) -> tuple[bytes, bytes]
     return certificates.to_pem([certificate]).encode(), keys.to_pem(key)
 
 
+def ephemeral_authority(now: datetime) -> Authority:
+    """Return a CA that nobody trusts, for one check by this process that its clients are refused."""
+    key = keys.generate("ecdsa_p256")
+    certificate = _new_certificate(key, Settings("CA that nobody trusts", 1, "ecdsa_p256"), now)
+    return Authority(certificate, key, (certificate,), None)
+
+
 def end_of(authority: x509.Certificate, lifetime: timedelta, now: datetime) -> datetime:
     """Return when a certificate ends that the CA issues now for this time."""
     return min(now + lifetime, certificates.not_after(authority))
@@ -481,6 +488,7 @@ __all__ = (
     "Settings",
     "SignedCertificate",
     "end_of",
+    "ephemeral_authority",
     "ephemeral_client",
     "establish",
     "issue",

@@ -56,8 +56,11 @@ def host(lab: Lab, module_ansible: Ansible) -> Host:
     """Return a host with TLS, and its client's certificate where the examples have it."""
     host = lab.host("examples", "trixie")
     host.make_image()
-    secure(host, Pki.make(module_ansible.directory / "made"))
+    made = Pki.make(module_ansible.directory / "made")
+    secure(host, made)
     (module_ansible.directory / "pki/clients").mkdir(parents=True)
+    (module_ansible.directory / "pki/ca.pem").write_bytes((made.folder / "ca.pem").read_bytes())
+    (module_ansible.directory / "pki/ca-key.pem").write_text(made.encrypted_key("secret"))
     (module_ansible.directory / "pki/clients/admin").symlink_to(module_ansible.directory / "made/admin")
     return host
 
@@ -76,7 +79,7 @@ def test_examples(host: Host, module_ansible: Ansible, module: str) -> None:
         if task["name"] in UNREACHABLE:
             task["ignore_errors"] = True
     # Paths in the examples are relative to where Ansible is started.
-    done = module_ansible.playbook(play(tasks, vars={"registry_password": "secret"}), [host])
+    done = module_ansible.playbook(play(tasks, vars={"registry_password": "secret", "ca_passphrase": "secret"}), [host])
     assert done.rc == 0, done.output
     assert len(done.of(host)) == len(tasks)
     for result in done.of(host):

@@ -48,7 +48,8 @@ Params = t.Mapping[str, t.Any]
 class TlsOptions:
     """The PEM files to speak TLS with, and the name that the engine's certificate must carry.
 
-    Without ``ca_path`` the system's CAs are trusted; if ``verify`` is false, any certificate is.
+    Without ``ca_path`` the system's CAs are trusted; if ``verify`` is false, any certificate is. ``ca_pem`` (the CA's
+    certificate) and ``client_pem`` (the client's certificate and its key) stand for files where there are none.
     """
 
     verify: bool
@@ -56,6 +57,18 @@ class TlsOptions:
     client_cert: str | None
     client_key: str | None
     hostname: str
+    ca_pem: str | None = None
+    client_pem: bytes | None = None
+
+    @property
+    def ca_name(self) -> str | None:
+        """Where the CA to trust comes from, for messages; None for the system's CAs."""
+        return "ca_certificate" if self.ca_pem else self.ca_path
+
+    @property
+    def client_name(self) -> str | None:
+        """Where the client's certificate comes from, for messages; None if there is none."""
+        return "issued for this check" if self.client_pem else self.client_cert
 
 
 @dataclass(frozen=True)

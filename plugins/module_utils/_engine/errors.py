@@ -313,7 +313,7 @@ no_such_id = EngineError.text(
     "Use a name, or the ID of a container that exists ('docker ps -a').",
 )
 checks_failed = EngineError.text(
-    "{address}",
+    "{addresses}",
     "{failed} of {total} checks failed: {details}",
     "To mend it: {remedies} Then run the check again.",
 )

@@ -153,7 +153,7 @@ def _closed(exc: t.Any, progress: Progress) -> errors.EngineError:
     instead of an alert means the same at that point: the engine closes before it has read the request.
     """
     tls = progress.connection.tls
-    if tls and not tls.client_cert and not progress.received and progress.phase.startswith("waiting"):
+    if tls and not tls.client_name and not progress.received and progress.phase.startswith("waiting"):
         return errors.client_wanted(address=progress.connection.address)
     return _cut_off(progress, exc.strerror or str(exc))
 

@@ -14,8 +14,10 @@ alone (RFC 9525), and an intermediate CA in the file is trusted as it is, both a
 
 from __future__ import annotations
 
+import os
 import platform
 import ssl
+import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
@@ -34,25 +36,40 @@ def make_context(tls: TlsOptions) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     if tls.verify:
         context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
-        _load_ca(context, tls.ca_path)
+        _load_ca(context, tls)
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.client_cert and tls.client_key:
+    if tls.client_pem:
+        _load_pem_client(context, tls.client_pem)
+    elif tls.client_cert and tls.client_key:
         _load_client(context, tls.client_cert, tls.client_key)
     return context
 
 
-def _load_ca(context: ssl.SSLContext, path: str | None) -> None:
-    """Trust the CA in the file, or the system's CAs if there is none. Raises OptionError."""
-    if path is None:
+def _load_ca(context: ssl.SSLContext, tls: TlsOptions) -> None:
+    """Trust the options' CA, or the system's CAs if there is none. Raises OptionError."""
+    if tls.ca_name is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         return
-    _read_pem(path)
+    if tls.ca_path and not tls.ca_pem:
+        _read_pem(tls.ca_path)
     try:
-        context.load_verify_locations(cafile=path)
+        context.load_verify_locations(cafile=None if tls.ca_pem else tls.ca_path, cadata=tls.ca_pem)
     except ssl.SSLError as exc:
-        raise errors.no_certificate(path=path, reason=openssl_reason(exc), machine=platform.node()) from exc
+        raise errors.no_certificate(path=tls.ca_name, reason=openssl_reason(exc), machine=platform.node()) from exc
+
+
+def _load_pem_client(context: ssl.SSLContext, pem: bytes) -> None:
+    """Present a client certificate that is in memory together with its key.
+
+    OpenSSL reads files only. So it gets one in memory, or else one with mode 0600 that is gone afterwards.
+    """
+    anonymous = hasattr(os, "memfd_create")
+    with open(os.memfd_create("client"), "wb") if anonymous else tempfile.NamedTemporaryFile() as stream:
+        stream.write(pem)
+        stream.flush()
+        context.load_cert_chain(f"/proc/self/fd/{stream.fileno()}" if anonymous else stream.name)
 
 
 def _load_client(context: ssl.SSLContext, certificate: str, key: str) -> None:
@@ -141,10 +158,10 @@ def explain_verification(
 
 def _trusted(tls: TlsOptions) -> list[PeerCertificate]:
     """Return the CAs in the options' file, none if there is no file."""
-    if tls.ca_path is None:
+    if tls.ca_name is None:
         return []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=tls.ca_path)
+    _load_ca(context, tls)
     return [PeerCertificate.from_ssl(ca) for ca in context.get_ca_certs()]
 
 
@@ -152,7 +169,7 @@ def _explain_dates(address: str, tls: TlsOptions, served: PeerCertificate | None
     """Return which certificate of the chain is out of date, and since when."""
     now = time.time()
     chain = [(f"the engine's certificate ({served.subject})", served)] if served else []
-    chain += [(f"the CA's certificate ({ca.subject}) in {tls.ca_path}", ca) for ca in _trusted(tls)]
+    chain += [(f"the CA's certificate ({ca.subject}) in {tls.ca_name}", ca) for ca in _trusted(tls)]
     for name, certificate in chain:
         if now > certificate.not_after:
             return errors.expired(address=address, certificate=name, end=_utc(certificate.not_after), now=_utc(now))
@@ -165,7 +182,7 @@ def _explain_dates(address: str, tls: TlsOptions, served: PeerCertificate | None
 def _explain_issuer(address: str, tls: TlsOptions, subject: str, served: PeerCertificate | None) -> errors.TlsError:
     """Return who signed the certificate, and who was trusted to."""
     cas = [ca.subject for ca in _trusted(tls)]
-    trusted = f"the CA in {tls.ca_path} ({', '.join(cas) or 'none'})" if tls.ca_path else "one of the system's CAs"
+    trusted = f"the CA in {tls.ca_name} ({', '.join(cas) or 'none'})" if tls.ca_name else "one of the system's CAs"
     if served is None:
         signed = "was not signed by"
     elif served.issuer == served.subject:
@@ -203,13 +220,13 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
 def explain_alert(exc: ssl.SSLError, address: str, tls: TlsOptions) -> errors.TlsError:
     """Return what an error of TLS means that is not about the engine's own certificate."""
     reason = exc.reason or ""
-    if "ALERT_HANDSHAKE_FAILURE" in reason and tls.client_cert is None:
+    if "ALERT_HANDSHAKE_FAILURE" in reason and tls.client_name is None:
         return errors.client_wanted(address=address)  # how servers with OpenSSL say it up to TLS 1.2
     for alert, meaning in _ALERTS:
         if alert in reason:
-            if tls.client_cert is None:
+            if tls.client_name is None:
                 return errors.client_wanted(address=address)
-            return errors.client_refused(address=address, certificate=tls.client_cert, reason=meaning)
+            return errors.client_refused(address=address, certificate=tls.client_name, reason=meaning)
     if any(word in reason for word in _NO_TLS):
         return errors.plain_http(address=address)
     return errors.tls_failed(address=address, reason=openssl_reason(exc))
