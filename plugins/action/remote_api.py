@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import typing as t
 from datetime import UTC, datetime, timedelta
@@ -133,9 +134,12 @@ class ActionModule(ActionBase):
         due = done.get("restart_due") or (self._only_look and done.get("due"))
         if options["verify_from"] == "none" or done.get("failed") or due:
             return done
-        wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key") if options["tls"] else ()
-        arguments = {name: options[name] for name in wanted if options[name] is not None}
-        arguments.update(listen=list(self._listen), tls=options["tls"], run_on=options["verify_from"])
+        arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
+        if options["tls"] and options["verify_from"] == "host":
+            arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
+        elif options["tls"]:
+            wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key")
+            arguments.update({name: options[name] for name in wanted if options[name] is not None})
         verified = self._run_action("dockerfleet.remote_api.verify", arguments)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
