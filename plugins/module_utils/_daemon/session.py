@@ -33,14 +33,15 @@ if t.TYPE_CHECKING:
 class Mode:
     """How to change the daemon: ``restart`` is when_needed, never or always; times are in seconds.
 
-    ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running: most of
-    what ends a daemon after its start does so within a few seconds.
+    ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running. dockerd
+    reports that it is ready after it has restored containers and opened its addresses; what still ends it, such as a
+    listener that fails, does so at once.
     """
 
     check: bool
     restart: str
     timeout: float
-    settle: float = 6.0
+    settle: float = 2.0
 
 
 @dataclass(frozen=True)
