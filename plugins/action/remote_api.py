@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         """Return the result for a host that speaks TLS: one round trip, or two if its certificate is due."""
         options = self._options
         library.require(sys.executable)
-        profiles.check_days(options["certificate_days"], options["renew_before_days"])
+        lifetime = profiles.validity(options["certificate_days"], None, options["renew_before_days"]).lifetime
         sent["names"] = self._server_names()
         wanted = profiles.profile("server", None, sent["names"], options["key_type"])
         now = datetime.now(UTC)
@@ -82,7 +82,6 @@ class ActionModule(ActionBase):
         csr = first.pop("csr", None)
         if first.get("failed") or (bundle and not first["reasons"]):
             return first
-        lifetime = timedelta(days=options["certificate_days"])
         if self._only_look:
             return _predict(first, wanted, bundle, now + lifetime, self._task.check_mode)
         host = str(self._task_vars.get("inventory_hostname"))
@@ -100,7 +99,7 @@ class ActionModule(ActionBase):
         """
         inventory_name = str(self._task_vars.get("inventory_hostname"))
         address = str(self._task_vars.get("ansible_host") or inventory_name)
-        usable, left_out = names.split_usable([inventory_name, address])
+        usable, left_out = names.split_names([inventory_name, address])
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(

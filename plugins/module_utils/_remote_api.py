@@ -11,7 +11,6 @@ The only place that joins the packages _tls and _daemon. What the two plan becom
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import typing as t
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from datetime import datetime
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import session
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request as DaemonRequest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import is_loopback, parse_host
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
 
@@ -125,27 +124,17 @@ def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
         listen = ["tcp://0.0.0.0:2376" if options["tls"] else "tcp://127.0.0.1:2375"]
     if not listen:
         raise no_addresses()
+    parsed = {address: parse_host(address) for address in listen}
     for address in listen:
-        if not address.startswith("tcp://") or parse_host(address) is None:
+        if not address.startswith("tcp://"):
             raise not_tcp(address=address)
-    exposed = [address for address in listen if not is_loopback(address)]
+    exposed = [text for text, address in parsed.items() if address and not is_loopback(address)]
     if exposed and not options["tls"] and not options["allow_insecure"]:
         raise not_loopback(addresses=", ".join(exposed))
     own = [name for name in _OWN_OPTIONS if name in options["daemon_options"]]
     if own:
         raise own_option(names=", ".join(own))
     return tuple(listen)
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether the host alone can reach the listen address, such as ``tcp://127.0.0.1:2375``."""
-    parsed = parse_host(address)
-    if parsed is None or parsed.host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parsed.host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def listen_hosts(listen: t.Sequence[str]) -> list[str]:
@@ -159,18 +148,19 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
     names = {"tlscacert": "ca.pem", "tlscert": "server-cert.pem", "tlskey": "server-key.pem"}
     tls = {option: os.path.join(options["directory"], name) for option, name in names.items()}
     wanted: dict[str, t.Any] = {"host": list(check_options(options))}
-    if options["tls"]:
-        wanted.update({"tlsverify": True, **tls})
+    # Without an explicit --tls=false, engines since 20.10 wait for 15 s at each start that opens a plain TCP address.
+    wanted.update({"tlsverify": True, **tls} if options["tls"] else {"tls": False})
     return DaemonRequest(
         options={**wanted, **options["daemon_options"]},
         # A bare --tls goes with TLS on, too: older engines took it for "no client certificate needed".
-        remove=("tls",) if options["tls"] else ("tls", "tlsverify", *tls),
+        remove=("tls",) if options["tls"] else ("tlsverify", *tls),
         path=options["options_file"],
         variable=options["options_variable"],
         service=SERVICE,
         unit_wiring=options["unit_wiring"],
         on_conflict=options["on_conflict"],
         live_restore=options["live_restore"],
+        allow_insecure=options["allow_insecure"],
     )
 
 
@@ -209,6 +199,5 @@ __all__ = (
     "check_options",
     "configure",
     "daemon_request",
-    "is_loopback",
     "listen_hosts",
 )

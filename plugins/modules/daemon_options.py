@@ -35,6 +35,12 @@ options:
     type: list
     elements: str
     default: []
+  allow_insecure:
+    description:
+      - Whether the daemon may listen on TCP addresses beyond loopback without C(tlsverify). Everybody who reaches them
+        is root on the host.
+    type: bool
+    default: false
   exclusive:
     description: Take away all options in the variable that are not in O(options).
     type: bool
@@ -219,6 +225,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd im
 _ARGUMENT_SPEC: dict[str, t.Any] = {
     "options": {"type": "dict", "default": {}},
     "remove": {"type": "list", "elements": "str", "default": []},
+    "allow_insecure": {"type": "bool", "default": False},
     "exclusive": {"type": "bool", "default": False},
     "path": {"type": "path"},
     "variable": {"type": "str"},
@@ -245,6 +252,7 @@ def _request(params: t.Mapping[str, t.Any]) -> Request:
         on_conflict=params["on_conflict"],
         daemon_json=params["daemon_json"],
         live_restore=params["live_restore"],
+        allow_insecure=params["allow_insecure"],
     )
 
 

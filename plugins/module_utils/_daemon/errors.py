@@ -192,6 +192,11 @@ certificate_without_names = DaemonError.text(
     "Issue it anew with the host's names.",
 )
 port_taken = DaemonError.text("{address}", "{holder} listens there already", "Stop it, or choose another port.")
+addresses_overlap = DaemonError.text(
+    "{address}",
+    "it overlaps with {other}, so that the daemon could not open both",
+    "Listen on one of them. A wildcard address covers both IPv4 and IPv6; look at the unit's own -H options, too.",
+)
 address_absent = DaemonError.text(
     "{address}",
     "the address is not on this host ({why})",
@@ -222,6 +227,21 @@ live_restore_option = DaemonError.text(
     "{where}",
     "the option live-restore there is {state}, and live_restore asks for the opposite",
     "Take the option away (remove: [live-restore]); live_restore keeps the setting in daemon.json.",
+)
+live_restore_unknown = DaemonError.text(
+    "{unit}",
+    "the daemon does not answer on its local socket, so that it cannot be told to keep the containers running",
+    "Nothing was restarted. Look why it does not answer, or leave live_restore out: then a restart ends them.",
+)
+option_overruled = DaemonError.text(
+    "{where}",
+    "ExecStart= gives --{name}={value} after ${variable}, and the last one counts",
+    "Take the option out of ExecStart=, or put it before ${variable}.",
+)
+insecure = DaemonError.text(
+    "{where}",
+    "the daemon would listen on {addresses} without tlsverify: everybody who reaches that is root on the host",
+    "Set tlsverify with tlscacert, tlscert and tlskey, listen on loopback, or use allow_insecure if you accept that.",
 )
 live_restore_not_taken = DaemonError.text(
     "{unit}",

@@ -44,6 +44,7 @@ class Request:
     on_conflict: str = "fail"
     daemon_json: str | None = None
     live_restore: bool | None = None
+    allow_insecure: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class DaemonSettings:
     def uses_tls(self) -> bool:
         """Whether its TCP addresses speak TLS: ``tlsverify`` turns it on whatever its value is."""
         return last_value(self._listening, "tlsverify") is not None or is_on(self._listening, "tls")
+
+    @property
+    def verifies_clients(self) -> bool:
+        """Whether only clients with a certificate are let in: ``tlsverify`` is on."""
+        return is_on(self._listening, "tlsverify")
 
     @property
     def live_restore(self) -> bool:

@@ -241,6 +241,14 @@ def parse_host(value: str) -> ListenAddress | None:
     return ListenAddress(match.group(1) or match.group(2), port)
 
 
+def is_loopback(address: ListenAddress) -> bool:
+    """Return whether the address is reached from the host alone."""
+    try:
+        return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
+    except ValueError:
+        return address.host == "localhost"
+
+
 def is_local_host(option: Option) -> bool:
     """Return whether the option is a ``--host`` that is not reached over the network (unix or fd)."""
     return option.name == "host" and (option.value or "").partition("://")[0] in ("unix", "fd")
@@ -328,6 +336,7 @@ __all__ = (
     "check_word",
     "file_name",
     "is_local_host",
+    "is_loopback",
     "is_on",
     "last_value",
     "may_be_in_both",

@@ -26,6 +26,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     Option,
     check_options,
     is_local_host,
+    is_loopback,
     is_on,
     last_value,
     merge,
@@ -93,12 +94,15 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     content = render(file.content, file.path, file.variable, words)
     variables = _variables(effective, file.path, content)
     _check_in_effect(effective, file.path, file.variable, words, variables)
-    after = DaemonSettings(options, daemon_json.after)
+    argv = unit.expand(effective, variables)
+    after = DaemonSettings(tuple(read_arguments(argv[1:], effective.command.path)), daemon_json.after)
+    _check_wins(after, wanted, effective, file.variable)
+    _check_secure(request, after, file.where)
     return Plan(
         service=request.service,
         changes=(*changes, *_json_changes(daemon_json), *_options_change(file, content, words), *unit_changes),
         words=words,
-        argv=unit.expand(effective, variables),
+        argv=argv,
         before=DaemonSettings((*fixed, *file.present), daemon_json.before),
         after=after,
         options_path=file.path,
@@ -163,6 +167,24 @@ def _live_restore_setting(
     if is_on(options, "live-restore") != request.live_restore:
         raise errors.live_restore_option(where=where, state="off" if request.live_restore else "on")
     return {}
+
+
+def _check_wins(
+    after: DaemonSettings, wanted: t.Mapping[str, tuple[str, ...]], effective: unit.Unit, variable: str
+) -> None:
+    """Raise DaemonError when the unit's own option comes after a wanted one: of options given once the last counts."""
+    for name, words in wanted.items():
+        value = last_value(after.options, name)
+        if len(words) == 1 and name not in ("host", "dns") and value not in (words[0].partition("=")[2] or "true",):
+            where = f"{effective.command.path}:{effective.command.first_line}"
+            raise errors.option_overruled(where=where, name=name, value=value, variable=variable)
+
+
+def _check_secure(request: Request, after: DaemonSettings, where: str) -> None:
+    """Raise DaemonError when the network could reach the daemon without a client certificate."""
+    exposed = [f"tcp://{address.host}:{address.port}" for address in after.listen if not is_loopback(address)]
+    if exposed and not after.verifies_clients and not request.allow_insecure:
+        raise errors.insecure(where=where, addresses=", ".join(exposed))
 
 
 def _check_in_effect(

@@ -26,10 +26,11 @@ _LIMIT = 60.0
 _NO_PID_FILE = "/dev/null/no-daemon-is-started"
 
 
-def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool) -> None:
+def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, check_mode: bool) -> None:
     """Return if the engine on this host would start with the plan's arguments, as far as can be told beforehand.
 
-    ``certificate_due``: the TLS files are still to be issued, so that they are not checked.
+    ``certificate_due``: the TLS files are still to be issued, so that they are not checked. ``check_mode``: an engine
+    that would make directories while it checks its configuration is not asked.
     Raises DaemonError, FilesError or SystemdError.
     """
     program = plan.argv[0]
@@ -46,7 +47,9 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool) -> N
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     _check_socket_unit(plan, systemd)
     _check_unit_files(plan, run)
-    _check_with_engine(plan, run, has_validate="validate" in flags, certificate_due=certificate_due)
+    has_validate = "validate" in flags
+    if has_validate or not check_mode:
+        _check_with_engine(plan, run, has_validate=has_validate, certificate_due=certificate_due)
     if plan.after.live_restore:
         _check_no_swarm(plan)
 

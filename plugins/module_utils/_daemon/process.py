@@ -51,9 +51,12 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
     if not addresses:
         return
     listening = _listening()
+    planned: list[tuple[ListenAddress, bytes]] = []
     for address in addresses:
         for family, packed in _resolve(address):
             _check_on_host(address, family, packed)
+            _check_overlap(address, packed, planned)
+            planned.append((address, packed))
             inodes = [
                 inode
                 for port, other, inode in listening
@@ -62,6 +65,17 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
             holder = _holder(inodes, pid)
             if holder:
                 raise errors.port_taken(address=f"tcp://{_text(address)}", holder=holder)
+
+
+def _check_overlap(address: ListenAddress, packed: bytes, planned: t.Sequence[tuple[ListenAddress, bytes]]) -> None:
+    """Raise DaemonError when the daemon itself listens on the IP address already, by another of its addresses.
+
+    A wildcard takes both families: Go listens on ``[::]`` for ``0.0.0.0`` too, if the host has IPv6 (package net).
+    """
+    for other, taken in planned:
+        is_same = packed == taken or packed in _UNSPECIFIED or taken in _UNSPECIFIED
+        if other is not address and other.port == address.port and is_same:
+            raise errors.addresses_overlap(address=f"tcp://{_text(address)}", other=f"tcp://{_text(other)}")
 
 
 def _text(address: ListenAddress) -> str:

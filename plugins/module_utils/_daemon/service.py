@@ -27,6 +27,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd im
 _POLL = 0.1
 _PROBE_LIMIT = 5.0
 _STOP_LIMIT = 15.0
+_INFO_LIMIT = 60.0  # of hosts with thousands of containers, or slow disks
 
 _Found = t.TypeVar("_Found")
 
@@ -187,7 +188,10 @@ class Service:
         It is one of the settings that a reload changes (dockerd reference, "Configuration reload behavior").
         Raises DaemonError.
         """
-        if _has_live_restore(settings) in (wanted, None):
+        current = _has_live_restore(settings)
+        if current is None:
+            raise errors.live_restore_unknown(unit=self.name)
+        if current == wanted:
             return False
         self.systemd.reload_daemon()
         state = "on" if wanted else "off"
@@ -202,7 +206,7 @@ class Service:
 def _has_live_restore(settings: DaemonSettings) -> bool | None:
     """Return whether containers keep running without the daemon, as it says; None if it does not answer."""
     for path in settings.local_sockets:
-        info = get_json(path, "/info")
+        info = get_json(path, "/info", _INFO_LIMIT)
         if info:
             return bool(info.get("LiveRestoreEnabled"))
     return None

@@ -92,7 +92,8 @@ class Session:
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight
 
             plan = with_activation_sockets(plan, self._systemd.socket_paths())
-            preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due)
+            check_mode = self._mode.check
+            preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due, check_mode=check_mode)
         return plan
 
     def carry_out(self, plan: Plan) -> Outcome:

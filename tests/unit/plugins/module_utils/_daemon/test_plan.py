@@ -50,7 +50,7 @@ class Machine:
 
     def plan(self, options: dict[str, Any] | None = None, running: str | None = None, **request: Any) -> Plan:
         """Return the plan; ``running`` is what the daemon runs with, nothing for a daemon that is down."""
-        asked = {"path": str(self.options), "daemon_json": str(self.json), **request}
+        asked = {"path": str(self.options), "daemon_json": str(self.json), "allow_insecure": True, **request}
         argv = None if running is None else ("/usr/bin/dockerd", *running.split())
         process = None if argv is None else Process(7, argv, 2**62)
         return planned(Request(options or {}, **asked), process)
@@ -267,6 +267,21 @@ def test_live_restore_against_the_command_line_is_refused(machine: Machine) -> N
         DaemonError, match="the option live-restore there is on, and live_restore asks for the opposite"
     ):
         machine.plan({}, live_restore=False)
+
+
+def test_plain_tcp_beyond_loopback_is_refused(machine: Machine) -> None:
+    machine.set_unit("$DOCKER_OPTS", file=True)
+    with pytest.raises(DaemonError, match=r"the daemon would listen on tcp://1\.1\.1\.1:2 without tlsverify"):
+        machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://1.1.1.1:2"]}, allow_insecure=False)
+    assert machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://[::1]:2"]}, allow_insecure=False).changes
+
+
+def test_an_option_of_the_unit_that_comes_last_and_wins_is_refused(machine: Machine) -> None:
+    machine.set_unit("$DOCKER_OPTS --log-level=warn", file=True)
+    with pytest.raises(DaemonError, match=r"ExecStart= gives --log-level=warn after \$DOCKER_OPTS"):
+        machine.plan({"log-level": "debug"})
+    machine.set_unit("--log-level=warn $DOCKER_OPTS", file=True)
+    assert machine.plan({"log-level": "debug"}).words == ("--log-level=debug",)
 
 
 def test_diffs_show_the_options_and_no_other_line(machine: Machine) -> None:
