@@ -96,12 +96,12 @@ inside_value = DaemonError.text(
 shell_syntax = DaemonError.text(
     "{path}:{line}",
     "{syntax} is a shell construct; systemd, which alone reads this file, {instead}",
-    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
+    'Write the options on one line of their own as NAME="--option=value --option=value", then run again.',
 )
 word_not_plain = DaemonError.text(
     "{path}:{line}",
     "the word {word!r} begins with '#', or has a quote, a backslash or a control character in it",
-    'Write it on one line of its own as NAME="--option=value --option=value", then run again.',
+    'Write the options on one line of their own as NAME="--option=value --option=value", then run again.',
 )
 command_prefix = DaemonError.text(
     "{where}",

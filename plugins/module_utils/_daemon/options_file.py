@@ -211,7 +211,7 @@ def _check_shell_assignments(text: str, path: str, variable: str, found: t.Seque
         syntax = (
             f"'{first[0]}'" if first else "'+='" if re.search(rf"{name}\+=", line) else "an assignment inside a command"
         )
-        instead = f"does not set {variable} there"
+        instead = f"does not change {variable} there"
         raise errors.shell_syntax(path=path, line=number, syntax=syntax, instead=instead)
 
 

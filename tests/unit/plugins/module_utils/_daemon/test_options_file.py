@@ -48,7 +48,7 @@ READ = [
     ("", ""),
 ]
 REFUSED = [
-    ('export DOCKER_OPTS="-H x"\n', 1, "'export' is a shell construct.* does not set DOCKER_OPTS"),
+    ('export DOCKER_OPTS="-H x"\n', 1, "'export' is a shell construct.* does not change DOCKER_OPTS"),
     ('DOCKER_OPTS="-H y"\nreadonly DOCKER_OPTS="-H x"\n', 2, "'readonly' is a shell construct"),
     ('DOCKER_OPTS="-H y"\nunset DOCKER_OPTS\n', 2, "'unset' is a shell construct"),
     ('DOCKER_OPTS="-H x"\nDOCKER_OPTS+=" -H y"\n', 2, r"'\+=' is a shell construct"),
