@@ -31,13 +31,13 @@ attributes:
 options:
   name:
     description:
-      - The name of the container. The ID of one that exists will do as well.
+      - The exact name of the container, or the ID of one that exists, with at least its first 12 digits.
       - Without a name, O(state=created) and O(state=started) create another container in each run, with a name that the
         engine chooses. Use the ID in C(Id) in RV(container) to address it afterwards.
     type: str
   image:
     description:
-      - The name, digest, or ID of the image. Needed to create the container.
+      - The name, digest, or ID of the image, an ID with at least its first 12 digits. Needed to create the container.
       - That the container is made from it is decided by the image's ID. So a tag that has moved to another image makes
         a difference, and another name of the same image makes none.
     type: str

@@ -29,8 +29,8 @@ attributes:
 options:
   names:
     description:
-      - Names or IDs of containers whose details are wanted, all over one connection. One that does not exist is no
-        error; it is listed in RV(missing).
+      - Names or IDs of containers whose details are wanted, all over one connection. Names must be exact, and IDs have
+        at least their first 12 digits. One that does not exist is no error; it is listed in RV(missing).
       - If it is not set, the containers are listed.
     type: list
     elements: str

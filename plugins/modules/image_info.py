@@ -29,8 +29,8 @@ attributes:
 options:
   names:
     description:
-      - Names, digests, or IDs of images whose details are wanted. One that the engine does not have is no error; it is
-        listed in RV(missing).
+      - Names, digests, or IDs of images whose details are wanted. IDs have at least their first 12 digits. One that the
+        engine does not have is no error; it is listed in RV(missing).
       - If it is not set, all images are listed.
     type: list
     elements: str

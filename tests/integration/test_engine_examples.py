@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import textwrap
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ for name in busybox:latest nginx:1.27 registry.example.com/app:1.2 registry.exam
 done
 docker rm -f web app >/dev/null 2>&1 || true
 mkdir -p /var/backups
+cd && echo FROM lab/busybox:1 > Dockerfile && tar -cf app.tar Dockerfile
 """
 # What has no answer without a way to the internet, by the name of the task, with what the failure says instead.
 UNREACHABLE = {
@@ -85,6 +88,40 @@ def test_examples(host: Host, module_ansible: Ansible, module: str) -> None:
     for result in done.of(host):
         assert (result["status"] == "ok") is (result["task"] not in UNREACHABLE), json.dumps(result)
         assert UNREACHABLE.get(result["task"], "") in str(result["result"].get("msg", ""))
+
+
+def snippets() -> dict[str, str]:
+    """Return the texts of the documentation that ask an engine from the controller, by their file."""
+    files = [CHECKOUT / "README.md", *(CHECKOUT / "docs/docsite/rst").glob("*.rst")]
+    found = {}
+    for file in files:
+        for block in re.findall(
+            r"```yaml\n(.*?)```|\.\. code-block:: yaml\n\n(.*?)\n(?=\S)", file.read_text(), re.DOTALL
+        ):
+            text = textwrap.dedent("".join(block))
+            if "delegate_to: localhost" in text and "module_defaults" in text:
+                found[file.name] = text
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.parametrize("source", ["engine_info", *snippets()])
+def test_delegated_task_asks_the_host_of_the_inventory(host: Host, module_ansible: Ansible, source: str) -> None:
+    """The inventory has nothing but the host's address as its name; without care, the controller would be asked."""
+    group = Lab.inventory([host.name])["docker_hosts"]
+    variables = {**group["vars"], **group["hosts"][host.name]}
+    del variables["ansible_host"]
+    if source == "engine_info":
+        plays = play(examples("engine_info"))
+    else:
+        plays = yaml.safe_load(snippets()[source])
+        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = "pki/clients/admin"
+    done = module_ansible.playbook(plays, [], variables=variables, host_variables={host.address: {}})
+    assert done.rc == 0, done.output
+    answers = [task["result"] for task in done.of(host.address) if task["action"].startswith("dockerfleet.")]
+    assert answers
+    for answer in answers:
+        assert answer.get("info", {"Name": host.name})["Name"] == host.name
 
 
 def test_examples_of_container_info(host: Host, module_ansible: Ansible) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import typing as t
 from dataclasses import dataclass
@@ -213,15 +214,23 @@ class Engine:
         versioned: bool = True,
         seconds: float | None = None,
         idle: bool = False,
+        stream: t.BinaryIO | None = None,
     ) -> Exchange:
         """Send a request and return the exchange whose answer is to be read. See request().
 
-        :param idle: the time limit is for each pause of the engine, not for the whole. Raises EngineError.
+        :param idle: the time limit is for each pause of the engine, not for the whole.
+        :param stream: a file that is sent as the body, in constant memory. Raises EngineError.
         """
         target = (f"/v{self.api_version}" if versioned else "") + path + query_string(query)
         sent = {"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity", **(headers or {})}
-        content = None
-        if body is not None:
+        content: bytes | t.BinaryIO | None = stream
+        if stream is not None:
+            sent = {
+                "Content-Type": "application/x-tar",
+                **sent,
+                "Content-Length": str(os.fstat(stream.fileno()).st_size),
+            }
+        elif body is not None:
             content = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         self._progress.begin(f"{method} {path}", seconds, idle=idle)
@@ -285,12 +294,12 @@ class Exchange:
                 reason=f"after {received} of {promised} bytes",
             )
 
-    def read(self) -> Answer:
-        """Return the whole answer. Raises EngineError."""
+    def read(self, body: t.Iterable[bytes] | None = None) -> Answer:
+        """Return the whole answer, with this body if it was decoded. Raises EngineError."""
         address, endpoint = self._progress.connection.address, self._progress.endpoint
         pieces: list[bytes] = []
         size = 0
-        for piece in self.chunks():
+        for piece in self.chunks() if body is None else body:
             size += len(piece)
             if size > MEMORY_LIMIT:
                 raise errors.too_large(endpoint=endpoint, address=address, limit=MEMORY_LIMIT // 2**20)
@@ -338,6 +347,11 @@ def path_of(name: str) -> str:
     return quote(name, safe="/:@")
 
 
+def is_id(name: str) -> bool:
+    """Return whether a name is an ID or long enough a beginning of one, as ``docker ps`` shows it (12 digits)."""
+    return re.fullmatch("[0-9a-f]{12,64}", name) is not None
+
+
 __all__ = (
     "MEMORY_LIMIT",
     "NEWEST_VERSION",
@@ -345,6 +359,7 @@ __all__ = (
     "Engine",
     "Exchange",
     "as_filters",
+    "is_id",
     "path_of",
     "query_string",
     "version_key",

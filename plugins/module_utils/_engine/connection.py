@@ -270,15 +270,16 @@ def _bad_address(endpoint: _Endpoint, cause: str) -> errors.OptionError:
 def _wants_tls(params: Params, environ: t.Mapping[str, str], endpoint: _Endpoint, port: int | None) -> bool:
     """Return whether to speak TLS to a TCP address.
 
-    The task's ``tls`` wins. Otherwise any certificate option, the docker client's variables, a context with a CA, or
-    the port that is registered for TLS (2376) mean TLS: never plain HTTP by oversight.
+    The task's ``tls`` wins. Otherwise any certificate option, the docker client's variables, a context with any PEM
+    file or one that skips verification, or the port that is registered for TLS (2376) mean TLS: never plain HTTP by
+    oversight.
     """
     if params.get("tls") is not None:
         return bool(params["tls"])
     if any(params.get(name) for name in ("ca_path", "client_cert", "client_key", "cert_path", "tls_hostname")):
         return True
     if endpoint.files is not None:
-        return endpoint.files.ca is not None or port == TLS_PORT
+        return endpoint.files != _PemFiles() or not endpoint.verify or port == TLS_PORT
     if any(environ.get(name) for name in ("DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")):
         return True
     return port == TLS_PORT

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine, path_of
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.compare import (
     Difference,
     as_diff,
@@ -234,7 +234,8 @@ class _Work:
         """Return whether both sides name one container, such as ``container:web`` and its ID. Raises EngineError."""
         if not (isinstance(one.asked, str) and one.asked.startswith("container:")):
             return False
-        other = find_container(self._engine, one.asked.partition(":")[2])
+        # Here any beginning of an ID counts, because the engine takes it for one as well.
+        other = self._engine.get_or_none(f"/containers/{path_of(one.asked.partition(':')[2])}/json")
         return other is not None and one.actual == f"container:{other['Id']}"
 
     def _recreate(self, current: Inspected) -> Inspected | None:

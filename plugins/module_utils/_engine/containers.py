@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine, as_filters, path_of
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
+    Engine,
+    as_filters,
+    is_id,
+    path_of,
+)
 
 # What makes most of a list of containers.
 DETAILS = frozenset({"HostConfig", "ImageID", "Mounts", "NetworkSettings"})
 
 
 def find_container(engine: Engine, name: str) -> dict[str, t.Any] | None:
-    """Return what the engine tells of a container by name or ID, None if there is none. Raises EngineError."""
-    return engine.get_or_none(f"/containers/{path_of(name)}/json")
+    """Return what the engine tells of a container, None if there is none. Raises EngineError.
+
+    :param name: the exact name, the full ID, or at least 12 hexadecimal digits at its beginning. An engine would take
+        any beginning of an ID for a name that does not exist, so ``db`` could be a stranger's container.
+    """
+    container = engine.get_or_none(f"/containers/{path_of(name)}/json")
+    if container is None or container["Name"].lstrip("/") == name.lstrip("/"):
+        return container
+    return container if is_id(name) and container["Id"].startswith(name) else None
 
 
 def container_info(

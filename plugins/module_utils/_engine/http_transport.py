@@ -67,8 +67,13 @@ class HttpTransport:
         self._progress = progress
         self._connection = _Connection(progress, context)
 
-    def send(self, method: str, target: str, body: bytes | None, headers: t.Mapping[str, str]) -> HttpResponse:
-        """Send a request and return its answer. ``target`` is the quoted path with its query. Raises EngineError."""
+    def send(
+        self, method: str, target: str, body: bytes | t.BinaryIO | None, headers: t.Mapping[str, str]
+    ) -> HttpResponse:
+        """Send a request and return its answer. ``target`` is the quoted path with its query. Raises EngineError.
+
+        A file as the body is sent piece by piece; the headers have its length.
+        """
         sent = False
         try:
             with explained(self._progress, OSError, http.client.HTTPException):

@@ -15,7 +15,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine, as_filters, path_of
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
+    Engine,
+    as_filters,
+    is_id,
+    path_of,
+)
 
 _HUB = "https://index.docker.io/v1/"
 
@@ -60,8 +65,17 @@ def parse_image_name(name: str) -> ImageName:
 
 
 def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
-    """Return what the engine tells of an image by name, digest or ID, None if it has none. Raises EngineError."""
-    return engine.get_or_none(f"/images/{path_of(name)}/json")
+    """Return what the engine tells of an image, None if it has none. Raises EngineError.
+
+    :param name: a name, a digest, the full ID, or at least 12 hexadecimal digits at its beginning. An engine would take
+        any beginning of an ID for a name that does not exist, so ``cafe`` could be a stranger's image.
+    """
+    image = engine.get_or_none(f"/images/{path_of(name)}/json")
+    digits = name[7:] if name.startswith("sha256:") else name
+    if image is None or is_id(digits) or not re.fullmatch("[0-9a-f]+", digits):
+        return image
+    parsed = parse_image_name(name)
+    return image if f"{parsed.repository}:{parsed.version}" in (image.get("RepoTags") or []) else None
 
 
 def image_info(
@@ -102,7 +116,7 @@ def pull_image(engine: Engine, name: str, credentials: Credentials | None) -> No
     The engine tells its progress in a stream of JSON values, and a failure too, long after it has answered with 200.
     The connection's time limit is for each silence of that stream. Raises EngineError.
     """
-    if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
+    if is_id(name[7:] if name.startswith("sha256:") else name):
         raise errors.unpullable_id(image=name)
     image = parse_image_name(name)
     headers = {"X-Registry-Auth": registry_auth(image.registry, credentials)} if credentials else {}

@@ -116,8 +116,13 @@ class RequestsTransport:
         self._session.headers.clear()
         self._session.mount("http://", _Adapter(progress))
 
-    def send(self, method: str, target: str, body: bytes | None, headers: t.Mapping[str, str]) -> RequestsResponse:
-        """Send a request and return its answer. ``target`` is the quoted path with its query. Raises EngineError."""
+    def send(
+        self, method: str, target: str, body: bytes | t.BinaryIO | None, headers: t.Mapping[str, str]
+    ) -> RequestsResponse:
+        """Send a request and return its answer. ``target`` is the quoted path with its query. Raises EngineError.
+
+        A file as the body is sent piece by piece; the headers have its length.
+        """
         with explained(self._progress, OSError, HTTPError):
             response = self._session.request(
                 method, f"http://engine{target}", data=body, headers=dict(headers), stream=True, allow_redirects=False

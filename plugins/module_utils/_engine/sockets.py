@@ -70,9 +70,9 @@ class Progress:
             raise socket.timeout("the time limit has passed")
         return left
 
-    def note_data(self) -> None:
-        """Note that data came."""
-        self.received = True
+    def note_data(self, *, received: bool) -> None:
+        """Note that data came, or went."""
+        self.received = self.received or received
         if self._idle:
             self._end = self._clock() + self.seconds
 
@@ -86,7 +86,7 @@ class TimedSocket(socket.socket):
         """Read into a buffer, as socket.recv_into(). Raises OSError."""
         self.settimeout(self.progress.remaining())
         count = super().recv_into(*args)
-        self.progress.note_data()
+        self.progress.note_data(received=True)
         return count
 
     def sendall(self, *args: t.Any) -> None:
@@ -97,6 +97,7 @@ class TimedSocket(socket.socket):
         self.settimeout(self.progress.remaining())
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().sendall(*args)
+        self.progress.note_data(received=False)
 
 
 class TimedTlsSocket(TimedSocket, ssl.SSLSocket):

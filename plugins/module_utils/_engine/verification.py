@@ -342,7 +342,11 @@ def _check_insecure_port(connection: Connection) -> Check:
     address = f"tcp://{bracketed(connection.host)}:{PLAIN_PORT}"
     progress = Progress(replace(connection, address=address, port=PLAIN_PORT, tls=None, timeout=timeout))
     try:
-        detail = f"port {PLAIN_PORT} answers without TLS (status {_ask(progress, '/_ping')[0]})"
+        status, body, _certificate = _ask(progress, "/_ping")
+        if b"HTTP request to an HTTPS server" in body:  # Go's net/http
+            detail = f"port {PLAIN_PORT} is open, and speaks TLS"
+        else:
+            detail = f"port {PLAIN_PORT} answers without TLS (status {status})"
     except errors.UnreachableError:
         return Check(connection.address, name, True, f"nothing listens on port {PLAIN_PORT}")
     except errors.EngineError as exc:

@@ -144,6 +144,26 @@ def test_context_that_checks_nothing(home: pathlib.Path) -> None:
     assert meant(home).tls == TlsOptions(False, None, None, None, "web1")
 
 
+@pytest.mark.parametrize(
+    ("files", "skip", "tls"),
+    [
+        (("cert.pem", "key.pem"), False, True),
+        (("ca.pem",), False, True),
+        ((), True, True),
+        (("cert.pem", "key.pem"), True, True),
+        ((), False, False),
+    ],
+)
+def test_context_is_never_plain_by_oversight(home: pathlib.Path, files: tuple[str, ...], skip: bool, tls: bool) -> None:
+    add_context(home, "web1", "tcp://web1:4243", *files, skip=skip)
+    use_context(home, "web1")
+    spoken = meant(home).tls
+    assert (spoken is not None) is tls
+    if spoken:
+        assert (spoken.verify, spoken.client_cert is not None) == (not skip, "cert.pem" in files)
+    assert meant(home, tls=False).tls is None
+
+
 def test_context_over_the_socket(home: pathlib.Path) -> None:
     add_context(home, "rootless", "unix:///run/user/1000/docker.sock")
     use_context(home, "rootless")

@@ -24,6 +24,7 @@ OPEN = (
     "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption.\n"
     "         Access to the remote API is equivalent to root access on the host."
 )
+GO_REFUSES_PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 NAMES = [
     "server_certificate",
     "info",
@@ -178,7 +179,7 @@ def test_something_else_answers(
     assert "is not an engine's answer" in result["msg"]
 
 
-@pytest.mark.parametrize("kind", ["engine", "silent", "other"])
+@pytest.mark.parametrize("kind", ["engine", "silent", "other", "locked"])
 def test_insecure_port_is_open(
     engine: Any,
     check: Any,
@@ -193,12 +194,22 @@ def test_insecure_port_is_open(
         "engine": fake_engine({}),
         "silent": lambda sock: sock.recv(1000) and sock.recv(1),
         "other": lambda sock: sock.recv(1000) and sock.send(b"hello\r\n"),
+        "locked": lambda sock: sock.recv(1000) and sock.send(GO_REFUSES_PLAIN_HTTP),
     }
     serve(handlers[kind], host=host, port=2375)
     result = check(engine())
     assert failed(result) == ["insecure_port_closed"]
-    expected = "port 2375 answers without TLS (status 200)" if kind == "engine" else "port 2375 is open ("
-    assert expected in result["msg"]
+    expected = {
+        "engine": "port 2375 answers without TLS (status 200)",
+        "locked": "port 2375 is open, and speaks TLS",
+    }
+    assert expected.get(kind, "port 2375 is open (") in result["msg"]
+
+
+def test_port_2375_that_is_meant_to_speak_tls(check: Any, host: Any) -> None:
+    listened = ["tcp://0.0.0.0:1", "tcp://0.0.0.0:2375"]
+    result = check(None, host=host, listen=listened, tls=True)
+    assert "insecure_port_closed" not in [one["name"] for one in result["checks"]]
 
 
 def test_server_that_refuses_by_status(serve: Any, server_context: Any, authority: Any, check: Any, host: Any) -> None:
