@@ -6,16 +6,25 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import tempfile
+import sys
 import typing as t
+from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import (
     VERIFY_ARGUMENTS,
+    Identities,
     verify,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+
+_PATHS = ("ca_path", "client_cert", "client_key", "cert_path")
+# What must not leave the controller.
+_SECRETS = frozenset({"ca_passphrase", "ca_key"})
 
 
 class ActionModule(ActionBase):
@@ -28,45 +37,48 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the task's result."""
         task_vars = task_vars or {}
-        result = super().run(tmp, task_vars)
-        _validation, params = self.validate_argument_spec(argument_spec=VERIFY_ARGUMENTS)
-        if params["run_on"] == "host":
-            args = self._task.args
-            result.update(self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars))
-            return result
-        host = str(task_vars.get("ansible_host") or task_vars.get("inventory_hostname") or "localhost")
-        with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-            stranger = make_stranger(folder) if params["negative_checks"] else None
-            result.update(verify(params, host, local=False, stranger=stranger))
-        return result
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        try:
+            params = checked_options(VERIFY_ARGUMENTS, {}, self._task.args)
+            if params["run_on"] == "host":
+                args = {name: value for name, value in self._task.args.items() if name not in _SECRETS}
+                return {**result, **self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars)}
+            library.require(sys.executable)
+            for name in _PATHS:
+                params[name] = params[name] and self._loader.path_dwim(params[name])
+            identities = _make_identities(params, datetime.now(UTC))
+        except RemoteApiError as problem:
+            return {**result, "failed": True, "msg": str(problem)}
+        return {**result, **verify(params, self._host(task_vars), local=False, identities=identities)}
+
+    def _host(self, task_vars: dict[str, t.Any]) -> str:
+        """Return the address of the task's host as the inventory has it, wherever the task is delegated to."""
+        name = str(task_vars.get("inventory_hostname", "localhost"))
+        variables = task_vars["hostvars"][name] if self._task.delegate_to else task_vars
+        return str(variables.get("ansible_host") or name)
 
 
-def make_stranger(folder: str) -> tuple[str, str]:
-    """Make a client certificate that no authority signed, valid for an hour, and return the paths of it and its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+def _make_identities(params: dict[str, t.Any], now: datetime) -> Identities:
+    """Return the clients that are to try the engine; a directory in ``ca_path`` becomes the path of its certificate.
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a client of another authority")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
-    encoded_key = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    for path, content in zip(paths, (certificate.public_bytes(serialization.Encoding.PEM), encoded_key), strict=True):
-        with open(path, "wb") as stream:
-            stream.write(content)
-    return paths
+    The CA issues one that is to be let in, unless the options name one or there is no key. Raises RemoteApiError.
+    """
+    directory = params["ca_path"] if os.path.isdir(params["ca_path"] or "") else None
+    if directory:
+        params["ca_path"] = os.path.join(directory, _authority.CERTIFICATE_FILE)
+    authority, stranger = None, None
+    if not params["client_cert"] and not params["cert_path"]:
+        if params["ca_key"]:
+            authority = _authority.open_authority_from_text(
+                params["ca_certificate"] or "", params["ca_key"], params["ca_passphrase"], now
+            )
+        elif directory and params["ca_passphrase"]:
+            authority = _authority.open_authority(directory, params["ca_passphrase"], now)
+    if params["negative_checks"]:
+        stranger = _client_of(_authority.ephemeral_authority(now), now)
+    return Identities(_client_of(authority, now) if authority else None, stranger)
+
+
+def _client_of(authority: _authority.Authority, now: datetime) -> bytes:
+    """Return the PEM text of a client certificate of five minutes and its key."""
+    return b"".join(_authority.ephemeral_client(authority, now))

@@ -25,7 +25,7 @@ options:
       - Whether to speak TLS. A unix socket never does.
       - If it is not set, TLS is spoken when any of O(ca_path), O(client_cert), O(client_key), O(cert_path), and
         O(tls_hostname) is set, when E(DOCKER_TLS_VERIFY), E(DOCKER_TLS), or E(DOCKER_CERT_PATH) is not empty, when the
-        docker context has certificates, or when the port is 2376.
+        docker context has any certificate or skips verification, or when the port is 2376.
     type: bool
   validate_certs:
     description:
@@ -69,6 +69,9 @@ requirements:
 notes:
   - Files and environment variables are those of the machine where the task runs. Use C(delegate_to=localhost) for
     certificates that are on the controller.
+  - In a delegated task, C(ansible_host) is that of the machine it is delegated to, so that V(tcp://{{ ansible_host
+    }}:2376) may mean the controller. The address of the host is
+    V({{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}).
   - Proxies and C(REQUESTS_CA_BUNDLE) in the environment have no influence.
   - Certificates are checked as the docker client does, in the same way with all versions of Python. So an authority
     without C(keyUsage), which is what C(openssl req -new -x509) makes, will do; a certificate without

@@ -31,13 +31,13 @@ attributes:
 options:
   name:
     description:
-      - The name of the container. The ID of one that exists will do as well.
+      - The exact name of the container, or the ID of one that exists, with at least its first 12 digits.
       - Without a name, O(state=created) and O(state=started) create another container in each run, with a name that the
         engine chooses. Use the ID in C(Id) in RV(container) to address it afterwards.
     type: str
   image:
     description:
-      - The name, digest, or ID of the image. Needed to create the container.
+      - The name, digest, or ID of the image, an ID with at least its first 12 digits. Needed to create the container.
       - That the container is made from it is decided by the image's ID. So a tag that has moved to another image makes
         a difference, and another name of the same image makes none.
     type: str
@@ -173,10 +173,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import Wanted, bring_about
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.container_state import Wanted, bring_about
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import Credentials
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 REGISTRY = {
     "username": {"type": "str", "required": True},
@@ -222,7 +222,7 @@ def main() -> None:
             result["diff"] = {"before": outcome.before, "after": outcome.after}
         return result
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ attributes:
 options:
   names:
     description:
-      - Names or IDs of containers whose details are wanted, all over one connection. One that does not exist is no
-        error; it is listed in RV(missing).
+      - Names or IDs of containers whose details are wanted, all over one connection. Names must be exact, and IDs have
+        at least their first 12 digits. One that does not exist is no error; it is listed in RV(missing).
       - If it is not set, the containers are listed.
     type: list
     elements: str
@@ -108,9 +108,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import container_info
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -136,7 +136,7 @@ def main() -> None:
             details=params["details"],
         )
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

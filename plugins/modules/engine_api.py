@@ -53,25 +53,32 @@ options:
   body:
     description: The body of the request, sent as JSON.
     type: dict
+  src:
+    description:
+      - The file to send as the body, such as a tar archive to build or load an image from.
+      - It is sent piece by piece, so that its size does not matter. O(timeout) then limits each pause.
+      - Its type is C(application/x-tar), unless O(headers) has a C(Content-Type).
+    type: path
   headers:
     description: Further headers of the request.
     type: dict
   status_code:
-    description: The statuses that are no error. Without it, these are the ones from 200 to 299.
+    description: The HTTP statuses that count as success, by default those from 200 to 299.
     type: list
     elements: int
   dest:
     description:
       - The file to write the answer to, for answers that are large or no text. It is written as the answer comes, and
         put in its place when it is complete. Only its owner may read it.
-      - O(timeout) is then the time in which nothing comes, not the time of it all.
+      - O(timeout) then limits each pause of the engine, not the whole transfer.
       - In check mode the answer is read, but the file is not written.
     type: path
 notes:
   - V(GET) and V(HEAD) count as no change, unless the content of O(dest) changes. All others count as a change; say
     what they are with C(changed_when).
-  - Logs of a container without a terminal come in frames, with 8 bytes before each piece that say which stream it is of
-    and how long it is (Engine API, C(ContainerAttach)). With C(Tty) they are plain text.
+  - The output of a container is returned as text, without the frames in which engines send it.
+  - An answer that has no end (C(/events) without C(until), C(/containers/NAME/stats), and whatever is asked for with
+    C(follow)) ends at O(timeout) with what came until then; see RV(timed_out).
 seealso:
   - module: dockerfleet.remote_api.engine_info
 """
@@ -105,6 +112,19 @@ EXAMPLES = r"""
       filters:
         label: ["team=web"]
 
+- name: Build an image
+  dockerfleet.remote_api.engine_api:
+    method: POST
+    path: /build
+    query:
+      t: app:1.0
+    src: app.tar
+
+- name: See what happens within ten seconds
+  dockerfleet.remote_api.engine_api:
+    path: /events
+    timeout: 10
+
 - name: Keep the files of a container
   dockerfleet.remote_api.engine_api:
     path: /containers/web/export
@@ -113,8 +133,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: The status of the answer.
-  returned: success, and the request was sent
+  description:
+    - The status of the answer. For a request that is not sent in check mode, it is the first of O(status_code), or 200.
+  returned: success
   type: int
   sample: 200
 json:
@@ -132,6 +153,11 @@ headers:
   returned: success, and the request was sent
   type: dict
   sample: {"api-version": "1.45", "content-type": "application/json"}
+timed_out:
+  description: That the answer has no end, and was ended at O(timeout).
+  returned: when that is so
+  type: bool
+  sample: true
 dest:
   description: The file that the answer was written to.
   returned: when O(dest) is set
@@ -148,9 +174,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download, send
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -158,6 +184,7 @@ ARGUMENTS = {
     "path": {"type": "str", "required": True},
     "query": {"type": "dict"},
     "body": {"type": "dict"},
+    "src": {"type": "path"},
     "headers": {"type": "dict"},
     "status_code": {"type": "list", "elements": "int"},
     "dest": {"type": "path"},
@@ -166,12 +193,13 @@ ARGUMENTS = {
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, mutually_exclusive=[["body", "src"]], supports_check_mode=True)
     params = module.params
-    names = ("method", "path", "query", "body", "headers")
+    names = ("method", "path", "query", "body", "src", "headers")
     request = Request(**{name: params[name] for name in names}, accept=params["status_code"])
     if module.check_mode and not request.reads:
-        module.exit_json(changed=True, msg=f"{request.method} {request.path} is not sent in check mode.")
+        status = (request.accept or [200])[0]
+        module.exit_json(changed=True, status=status, msg=f"{request.method} {request.path} is not sent in check mode.")
 
     def work(engine: Engine) -> dict[str, t.Any]:
         """Return the module's result. Raises EngineError."""
@@ -179,7 +207,7 @@ def main() -> None:
             return download(engine, request, params["dest"], write=not module.check_mode)
         return send(engine, request)
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

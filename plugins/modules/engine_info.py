@@ -37,7 +37,7 @@ EXAMPLES = r"""
 
 - name: Ask the same engine from the controller, over TLS
   dockerfleet.remote_api.engine_info:
-    docker_host: tcp://{{ ansible_host }}:2376
+    docker_host: tcp://{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}:2376
     cert_path: pki/clients/admin
   delegate_to: localhost
   register: engine
@@ -74,8 +74,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 
 def engine_info(engine: Engine) -> dict[str, t.Any]:
@@ -90,7 +90,7 @@ def engine_info(engine: Engine) -> dict[str, t.Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ENGINE_ARGUMENTS, supports_check_mode=True)
-    run(module, engine_info)
+    run_module(module, engine_info)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ attributes:
 options:
   names:
     description:
-      - Names, digests, or IDs of images whose details are wanted. One that the engine does not have is no error; it is
-        listed in RV(missing).
+      - Names, digests, or IDs of images whose details are wanted. IDs have at least their first 12 digits. One that the
+        engine does not have is no error; it is listed in RV(missing).
       - If it is not set, all images are listed.
     type: list
     elements: str
@@ -96,9 +96,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import image_info
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import image_info
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -117,7 +117,7 @@ def main() -> None:
         """Return the module's result. Raises EngineError."""
         return image_info(engine, names=params["names"], everything=params["all"], filters=params["filters"])
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -74,9 +74,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import ENGINE_ARGUMENTS
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import image_search
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.wiring import run
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import image_search
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -96,7 +96,7 @@ def main() -> None:
         results = image_search(engine, term=params["term"], limit=params["limit"], filters=params["filters"])
         return {"results": results}
 
-    run(module, work)
+    run_module(module, work)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify
-short_description: Prove that a Docker Engine is open to its clients and closed to all others
+short_description: Verify that a Docker Engine is open to its clients and closed to everybody else
 description:
-  - Tries an engine's Remote API as those do who may use it, and as those who may not.
-  - What is checked with TLS is that the engine's certificate is signed by the authority, in date, and carries the name
-    that is used (C(server_certificate)); that the engine answers the client's certificate (C(info)); that it warns of
-    no address open to everybody (C(engine_warnings)); that a client without a certificate is refused
-    (C(anonymous_refused)), and one with a certificate of another authority (C(foreign_certificate_refused)), and plain
-    HTTP (C(plain_http_refused)); and that the port 2375 is closed (C(insecure_port_closed)).
-  - Without TLS only C(info) and C(engine_warnings) are checked.
-  - The task fails when one check does, and says which and what to do.
+  - Tries an engine's Remote API as its clients do, and as those who must be refused do.
+  - With TLS it checks that the engine's certificate is signed by the CA, in date, and carries the name that is used
+    (C(server_certificate)); that the engine answers the client's certificate (C(info)); that it warns of no address
+    open to everybody (C(engine_warnings)); that a client without a certificate is refused (C(anonymous_refused)), and
+    one with a certificate of another CA (C(foreign_certificate_refused)), and plain HTTP (C(plain_http_refused)); and
+    that port 2375 is closed (C(insecure_port_closed)).
+  - Without TLS it checks only C(info) and C(engine_warnings).
+  - The task fails if a check does, and says which one and what to do.
 author:
   - The dockerfleet maintainers (!UNKNOWN)
 extends_documentation_fragment:
@@ -36,38 +36,61 @@ options:
   run_on:
     description:
       - With V(controller), the controller does it all, and nothing is run on the host.
-      - With V(host), the host looks at its own engine, for when the controller cannot reach the port. The engine must
-        then answer on the local socket as well (C(local_socket)). What it says of itself is asked there, and over TCP
-        only with a client certificate or without TLS; then both must be one engine (C(same_engine)). A certificate of
-        another authority is not tried.
+      - With V(host), the host checks its own engine, for when the controller cannot reach the port. The engine must
+        then answer on the local socket as well (C(local_socket)). C(GET /info) is asked there, and over TCP only with a
+        client's certificate or without TLS; then both must be one engine (C(same_engine)). A certificate of another CA
+        is not tried.
     type: str
     choices:
       - controller
       - host
     default: controller
   negative_checks:
-    description: Whether to try what has to be refused.
+    description: Whether to try what must be refused.
     type: bool
     default: true
+  listen:
+    description:
+      - The addresses that the engine listens on, such as V(tcp://0.0.0.0:2376). Each of them is checked.
+      - A wildcard address is checked at the host's own address. A loopback address can be checked with
+        O(run_on=host) only; otherwise it is listed in RV(checks) as C(skipped).
+      - If it is set, O(docker_host) and O(port) do not count.
+    type: list
+    elements: str
   docker_host:
     description:
       - The address of the engine, V(tcp://HOST:PORT). Environment variables and docker contexts do not count.
-      - By default, the host is C(ansible_host), else the inventory's name of the host; with O(run_on=host) it is
-        V(127.0.0.1). The port is O(port).
+      - By default, the host is the inventory's C(ansible_host) of the host, or else its name there, wherever the task
+        is delegated to; with O(run_on=host) it is V(127.0.0.1). The port is O(port).
     type: str
   port:
     description: The port, if O(docker_host) is not set. By default 2376, or 2375 with O(tls=false).
     type: int
   tls:
-    description: Whether the engine speaks TLS there. By default it does when a certificate is set or the port is 2376.
+    description:
+      - Whether the engine speaks TLS there. By default it does if any certificate is set or the port is 2376.
     type: bool
   validate_certs:
     description: Whether the engine's certificate must be valid. With V(false), C(server_certificate) fails.
     type: bool
     default: true
   ca_path:
-    description: The file with the certificate of the authority that signed the engine's.
+    description:
+      - The file with the certificate of the CA that signed the engine's, or the directory of a CA with C(ca.pem).
+      - If the directory has C(ca-key.pem), too, and O(ca_passphrase) is set, no client's certificate is needed. The CA
+        then issues one of five minutes in the controller's process. Neither it nor its key is written to a disk.
     type: path
+  ca_passphrase:
+    description: The passphrase of the CA's key. It is never sent to a host.
+    type: str
+  ca_certificate:
+    description: The certificate of the CA as PEM text, instead of O(ca_path).
+    type: str
+  ca_key:
+    description:
+      - The key of the CA in O(ca_certificate) as PEM text, encrypted with O(ca_passphrase) or not at all. It issues a
+        client's certificate as described in O(ca_path), and is never sent to a host.
+    type: str
   client_cert:
     description: The file with the client's certificate. Needs O(client_key).
     type: path
@@ -75,10 +98,12 @@ options:
     description: The file with the client's key, without a passphrase. Needs O(client_cert).
     type: path
   cert_path:
-    description: A directory with C(ca.pem), C(cert.pem), and C(key.pem), for whatever of the three is not set.
+    description:
+      - A directory with C(ca.pem), C(cert.pem), and C(key.pem), for whatever of the three is not set. The CA issues no
+        client's certificate then.
     type: path
   tls_hostname:
-    description: The name that the engine's certificate must carry, if it is not the host of O(docker_host).
+    description: The name that the engine's certificate must carry, if it is not the host of the address.
     type: str
   api_version:
     description: Not used; it is here so that it can be set for the whole action group.
@@ -87,6 +112,8 @@ options:
     description: How long each check may take, in seconds. The port 2375 is waited for no longer than 3 seconds.
     type: int
     default: 60
+requirements:
+  - cryptography on the controller, with O(run_on=controller)
 notes:
   - Files are those of the controller, with O(run_on=host) those of the host.
 seealso:
@@ -94,17 +121,23 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Prove that the engine is open to this client and closed to all others
+- name: Verify each address of the host, as a client whose certificate the CA issues for this task alone
   dockerfleet.remote_api.verify:
-    docker_host: tcp://{{ ansible_host }}:2376
+    listen:
+      - tcp://0.0.0.0:2376
+    ca_path: pki
+    ca_passphrase: "{{ ca_passphrase }}"
+
+- name: Verify it with the certificate of a client
+  dockerfleet.remote_api.verify:
     cert_path: pki/clients/admin
 
-- name: Let the host prove it, because the controller cannot reach the port
+- name: Have the host verify it, because the controller cannot reach the port
   dockerfleet.remote_api.verify:
     run_on: host
     ca_path: /etc/docker/ca.pem
 
-- name: Prove that the engine answers without TLS on the loopback address
+- name: Verify that the engine answers without TLS on the loopback address
   dockerfleet.remote_api.verify:
     run_on: host
     docker_host: tcp://127.0.0.1:2375
@@ -118,6 +151,10 @@ checks:
   type: list
   elements: dict
   contains:
+    address:
+      description: The address that was checked.
+      type: str
+      sample: tcp://docker1.example.com:2376
     name:
       description: The name of the check.
       type: str

@@ -45,6 +45,12 @@ class Pki:
         """The client's directory, with ca.pem, cert.pem and key.pem."""
         return self.folder / "admin"
 
+    def encrypted_key(self, passphrase: str) -> str:
+        """Return the CA's key, encrypted with the passphrase."""
+        return run(
+            "openssl", "pkcs8", "-topk8", "-in", self.folder / "ca-key.pem", "-passout", f"pass:{passphrase}"
+        ).stdout
+
     def issue(self, name: str, extensions: str, days: int = 8) -> Path:
         """Return a new directory with ca.pem, cert.pem and key.pem."""
         target = self.folder / name

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import textwrap
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support
     secure,
 )
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab
-from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.test_wiring import MODULES
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.test_modules import MODULES
 
 # The modules of the action group, each with the least that it has to be told.
 LEAST: dict[str, dict[str, Any]] = {**MODULES, "verify": {}}
@@ -32,6 +34,7 @@ for name in busybox:latest nginx:1.27 registry.example.com/app:1.2 registry.exam
 done
 docker rm -f web app >/dev/null 2>&1 || true
 mkdir -p /var/backups
+cd && echo FROM lab/busybox:1 > Dockerfile && tar -cf app.tar Dockerfile
 """
 # What has no answer without a way to the internet, by the name of the task, with what the failure says instead.
 UNREACHABLE = {
@@ -56,8 +59,11 @@ def host(lab: Lab, module_ansible: Ansible) -> Host:
     """Return a host with TLS, and its client's certificate where the examples have it."""
     host = lab.host("examples", "trixie")
     host.make_image()
-    secure(host, Pki.make(module_ansible.directory / "made"))
+    made = Pki.make(module_ansible.directory / "made")
+    secure(host, made)
     (module_ansible.directory / "pki/clients").mkdir(parents=True)
+    (module_ansible.directory / "pki/ca.pem").write_bytes((made.folder / "ca.pem").read_bytes())
+    (module_ansible.directory / "pki/ca-key.pem").write_text(made.encrypted_key("secret"))
     (module_ansible.directory / "pki/clients/admin").symlink_to(module_ansible.directory / "made/admin")
     return host
 
@@ -76,12 +82,46 @@ def test_examples(host: Host, module_ansible: Ansible, module: str) -> None:
         if task["name"] in UNREACHABLE:
             task["ignore_errors"] = True
     # Paths in the examples are relative to where Ansible is started.
-    done = module_ansible.playbook(play(tasks, vars={"registry_password": "secret"}), [host])
+    done = module_ansible.playbook(play(tasks, vars={"registry_password": "secret", "ca_passphrase": "secret"}), [host])
     assert done.rc == 0, done.output
     assert len(done.of(host)) == len(tasks)
     for result in done.of(host):
         assert (result["status"] == "ok") is (result["task"] not in UNREACHABLE), json.dumps(result)
         assert UNREACHABLE.get(result["task"], "") in str(result["result"].get("msg", ""))
+
+
+def snippets() -> dict[str, str]:
+    """Return the texts of the documentation that ask an engine from the controller, by their file."""
+    files = [CHECKOUT / "README.md", *(CHECKOUT / "docs/docsite/rst").glob("*.rst")]
+    found = {}
+    for file in files:
+        for block in re.findall(
+            r"```yaml\n(.*?)```|\.\. code-block:: yaml\n\n(.*?)\n(?=\S)", file.read_text(), re.DOTALL
+        ):
+            text = textwrap.dedent("".join(block))
+            if "delegate_to: localhost" in text and "module_defaults" in text:
+                found[file.name] = text
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.parametrize("source", ["engine_info", *snippets()])
+def test_delegated_task_asks_the_host_of_the_inventory(host: Host, module_ansible: Ansible, source: str) -> None:
+    """The inventory has nothing but the host's address as its name; without care, the controller would be asked."""
+    group = Lab.inventory([host.name])["docker_hosts"]
+    variables = {**group["vars"], **group["hosts"][host.name]}
+    del variables["ansible_host"]
+    if source == "engine_info":
+        plays = play(examples("engine_info"))
+    else:
+        plays = yaml.safe_load(snippets()[source])
+        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = "pki/clients/admin"
+    done = module_ansible.playbook(plays, [], variables=variables, host_variables={host.address: {}})
+    assert done.rc == 0, done.output
+    answers = [task["result"] for task in done.of(host.address) if task["action"].startswith("dockerfleet.")]
+    assert answers
+    for answer in answers:
+        assert answer.get("info", {"Name": host.name})["Name"] == host.name
 
 
 def test_examples_of_container_info(host: Host, module_ansible: Ansible) -> None:

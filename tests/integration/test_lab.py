@@ -8,6 +8,7 @@ These tests use a second lab beside the one that the other tests use, so that th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -23,7 +24,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import LAB, Ansible, run, wait_for
 
-NUMBER = "78"
+# Up to 127, no two numbers have the same second one, so test runs with different numbers can go on side by side.
+OWN = os.environ.get("DOCKERFLEET_LAB", "77")
+NUMBER = str((int(OWN) + 126) % 254 + 1)
 NAME = f"dockerfleet-{NUMBER}"
 STATE = Path("/var/lib", NAME)
 SECONDS_TO_BOOT = 3
@@ -59,9 +62,9 @@ def machine_state() -> dict[str, list[str]]:
     rules = run("iptables-save").stdout.splitlines() if shutil.which("iptables-save") else []
     return {
         "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if NAME in line],
-        "interfaces": re.findall(rf"(?m)^\d+: (\S*{NUMBER}\S*):", run("ip", "link").stdout),
+        "interfaces": re.findall(rf"(?m)^\d+: ((?:vb-lab|dockerfleet-){NUMBER}\b\S*):", run("ip", "link").stdout),
         "routes": [line for line in run("ip", "route").stdout.splitlines() if f"10.213.{NUMBER}." in line],
-        "rules": [line for line in rules if f".{NUMBER}." in line or NAME in line],
+        "rules": [line for line in rules if f"10.213.{NUMBER}." in line or NAME in line],
         "groups": groups,
         "files": [str(path) for path in files],
         "processes": [line for line in command_lines() if NAME in line or f"10.213.{NUMBER}." in line],
@@ -89,7 +92,7 @@ def test_a_host_boots_fast_and_runs_well() -> None:
     lab("up", "fast=bookworm/docker-io")
     took = []
     for said in (lab("reset", "fast").stdout, lab("reset", "fast").stdout, lab("reset", "fast").stdout):
-        ready = re.search(r"^fast: bookworm/docker-io at 10\.213\.78\.\d+, ready in (\d+\.\d) s$", said, re.MULTILINE)
+        ready = re.search(rf"(?m)^fast: bookworm/docker-io at 10\.213\.{NUMBER}\.\d+, ready in (\d+\.\d) s$", said)
         assert ready, said
         took.append(float(ready[1]))
     # On a machine with more to do than processors, a host gets only its share of them.
@@ -370,6 +373,80 @@ def fake(programs: Path, tmp_path: Path) -> dict[str, str]:
     return {"PATH": str(programs), "XDG_CACHE_HOME": str(cache), "FAKE_LOG": str(log), "FAKE_ENDS": "at once"}
 
 
+# Stands for mmdebstrap: its root is a copy, as old as the one it restores from an archive, and takes until it may end.
+COPYING_MMDEBSTRAP = """#!/bin/sh
+for root; do case $root in /*building-*) building=$root ;; esac; done
+case " $* " in *" trixie "*) exit 1 ;; esac
+echo begun >> "$FAKE_LOG"
+cp -a --reflink=auto "$FAKE_ROOT/." "$building"
+touch -d '30 days ago' "$building"
+echo made >> "$FAKE_LOG"
+until [ -e "$FAKE_LOG.go" ]; do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def copying(fake: dict[str, str]) -> dict[str, str]:
+    """Give an environment with an empty cache and an mmdebstrap that copies the root of a host that was made before."""
+    lab("up", "usual=bookworm/docker-io")
+    root = json.loads((STATE / "hosts/usual/host.json").read_text())["root"]
+    lab("down")
+    Path(fake["PATH"], "mmdebstrap").write_text(COPYING_MMDEBSTRAP)
+    return fake | {"FAKE_ROOT": root}
+
+
+def test_hosts_of_one_suite_boot_at_once_on_an_empty_cache(copying: dict[str, str], tmp_path: Path) -> None:
+    """Nobody removes the root that another command is making, and only one of them makes it."""
+    log, names = tmp_path / "log", ["one", "two", "three"]
+    with ThreadPoolExecutor() as pool:
+        ups = [pool.submit(lab, "up", f"{name}=bookworm/docker-io", check=False, **copying) for name in names]
+        wait_for(lambda: log.exists() and "made" in log.read_text(), "the root to be nearly made")
+        # A command that ends meanwhile removes what is old in the cache.
+        assert "suite trixie" in lab("up", "other=trixie/docker-io", check=False, **copying).stderr
+        (tmp_path / "log.go").touch()
+        while not all(up.done() for up in ups):
+            lab("list", check=True, **copying)
+    for name, up in zip(names, ups, strict=True):
+        said = up.result()
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert lab("exec", name, "docker", "info").returncode == 0
+    assert log.read_text().split() == ["begun", "made"]
+
+
+def test_old_roots_go_unless_a_host_of_any_lab_uses_them(copying: dict[str, str], tmp_path: Path) -> None:
+    cache = Path(copying["XDG_CACHE_HOME"], "dockerfleet-remote-api/lab")
+    (tmp_path / "log.go").touch()
+    name = f"keeper{os.getpid()}"
+    own = {"DOCKERFLEET_LAB": OWN}
+
+    def prune_with_another_recipe() -> None:
+        said = run(tree / "lab", "up", "one=trixie/docker-io", check=False, env=os.environ | copying | elsewhere)
+        assert "suite trixie" in said.stderr
+
+    tree = tmp_path / "lab"
+    shutil.copytree(LAB.parent, tree)
+    suites = tree / "lablib/suites.py"
+    suites.write_text(suites.read_text().replace('"procps", ', '"procps", "less", '))
+    elsewhere = {"DOCKERFLEET_LAB": NUMBER}
+    lab("up", f"{name}=bookworm/docker-io", check=True, **copying, **own)
+    try:
+        (root,) = cache.glob("bookworm-*")
+        (cache / "building-bookworm-left/half").mkdir(parents=True)
+        (cache / "removing-left/half").mkdir(parents=True)
+        (cache / "bookworm-locked").mkdir()
+        os.utime(root, (0, 0))
+        os.utime(cache / "bookworm-locked", (0, 0))
+        with (cache / "bookworm-locked.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            prune_with_another_recipe()
+        assert {path.name for path in cache.iterdir()} == {root.name, "bookworm-locked", "bookworm-locked.lock"}
+        lab("exec", name, "docker", "info", check=True, **own)
+    finally:
+        lab("down", name, check=True, **own)
+    prune_with_another_recipe()
+    assert not list(cache.iterdir())
+
+
 @pytest.mark.parametrize(
     "sources", [{"sources.list": ONE_LINE}, {"sources.list.d/a.list": ONE_LINE}, {"sources.list.d/a.sources": DEB822}]
 )
@@ -417,7 +494,7 @@ def test_proxies_are_handed_on_and_a_killed_build_is_no_root(tmp_path: Path, fak
     wait_for(lambda: list(cache.glob("building-*/half")) != [], "the build to be under way")
     killed.kill()
     killed.wait()
-    wait_for(lambda: not any(str(cache) in line for line in command_lines()), "the build to end with its command", 10)
+    wait_for(lambda: not any(str(cache) in line for line in command_lines()), "the build to end with its command")
     assert f"--aptopt={proxy}" in log.read_text()
     assert not list(cache.glob("bookworm-*[!k]"))
     said = lab("up", "one=bookworm/docker-io", check=False, **fake)

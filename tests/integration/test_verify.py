@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,30 @@ def test_locked_engines(engines: dict[str, Host], pki: Pki, ansible: Ansible) ->
             assert not result.get("changed")
 
 
+@pytest.mark.parametrize("text", [False, True], ids=["directory", "PEM text"])
+def test_authority_issues_the_client(
+    engines: dict[str, Host], pki: Pki, ansible: Ansible, tmp_path: Path, text: bool
+) -> None:
+    """No client's files are needed, the engines let it in, and nothing of it stays on the controller's disk."""
+    passphrase = "correct horse battery staple"
+    ca = tmp_path / "ca"
+    ca.mkdir()
+    certificate, key = (pki.folder / "ca.pem").read_text(), (pki.folder / "ca-key.pem").read_text()
+    (ca / "ca.pem").write_text(certificate)
+    (ca / "ca-key.pem").write_text(pki.encrypted_key(passphrase))
+    options: dict[str, Any] = {"ca_path": str(ca), "ca_passphrase": passphrase}
+    if text:
+        options = {"ca_certificate": certificate, "ca_key": key}
+    before = sorted(ca.rglob("*"))
+    options["listen"] = ["tcp://0.0.0.0:2376", "tcp://127.0.0.1:2376"]
+    for host, result in zip(engines.values(), verified(ansible, list(engines.values()), **options), strict=True):
+        assert [check["name"] for check in result["checks"]] == ["skipped", *NAMES]
+        assert failed(result) == [], result
+        assert {check["address"] for check in result["checks"][1:7]} == {f"tcp://{host.address}:2376"}
+        assert "PRIVATE KEY" not in json.dumps(result)
+    assert sorted(ca.rglob("*")) == before
+
+
 def test_host_verifies_itself(engines: dict[str, Host], ansible: Ansible) -> None:
     for result in verified(ansible, list(engines.values()), run_on="host", ca_path="/etc/docker/ca.pem"):
         assert failed(result) == [], result
@@ -105,7 +130,7 @@ def test_engine_of_another_authority(engines: dict[str, Host], ansible: Ansible,
     other = Pki.make(tmp_path / "other", "Other CA")
     (result,) = verified(ansible, [engines["trixie"]], cert_path=str(other.admin))
     assert failed(result) == ["server_certificate", "info"]
-    assert f"was signed by Test CA, not by the authority in {other.admin}/ca.pem (Other CA)" in result["msg"]
+    assert f"was signed by Test CA, not by the CA in {other.admin}/ca.pem (Other CA)" in result["msg"]
 
 
 def test_name_that_the_certificate_lacks(engines: dict[str, Host], pki: Pki, ansible: Ansible) -> None:

@@ -69,7 +69,7 @@ _ORDERED = {
 # What is in here has to be there, even when nothing more is said of it.
 _NETWORKS = ("NetworkingConfig", "EndpointsConfig")
 
-# Limits that an engine drops, with a warning, when its kernel cannot keep them: the key of C(GET /info) that says so.
+# Limits that an engine drops, with a warning, when its kernel cannot keep them: the key of ``GET /info`` that says so.
 _DROPPED_WITHOUT: t.Mapping[str, str] = {
     "CpuPeriod": "CpuCfsPeriod",
     "CpuQuota": "CpuCfsQuota",
@@ -89,7 +89,7 @@ _DROPPED_WITHOUT: t.Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it was asked for; ``path`` leads to it in the body of C(POST /containers/create)."""
+    """Something that is not as it was asked for; ``path`` leads to it in the body of ``POST /containers/create``."""
 
     path: Path
     asked: t.Any
@@ -101,7 +101,7 @@ class Difference:
         return self.path[:1] == ("HostConfig",) and self.path[-1] in _DROPPED_WITHOUT and not self.actual
 
     def is_dropped(self, info: t.Mapping[str, t.Any]) -> bool:
-        """Return whether it is a limit that an engine with this C(GET /info) cannot keep, and so has dropped."""
+        """Return whether it is a limit that an engine with this ``GET /info`` cannot keep, and so has dropped."""
         return self.may_be_dropped and info.get(_DROPPED_WITHOUT[self.path[-1]]) is False
 
 
@@ -110,9 +110,9 @@ def differences(
 ) -> list[Difference]:
     """Return how a container differs from what was asked for, the image aside.
 
-    :param asked: a body for C(POST /containers/create).
-    :param container: what C(GET /containers/ID/json) says.
-    :param image: what C(GET /images/ID/json) says of the image that the container was made from, None if it is gone.
+    :param asked: a body for ``POST /containers/create``.
+    :param container: what ``GET /containers/ID/json`` says.
+    :param image: what ``GET /images/ID/json`` says of the image that the container was made from, None if it is gone.
         The engine adds its variables, labels, ports and volumes to those of the container.
     """
     config = {name: value for name, value in asked.items() if name != "Image"}
@@ -253,7 +253,7 @@ def _plain(path: Path, value: t.Any) -> t.Any:
 
 
 def as_diff(found: t.Iterable[Difference]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """Return what is and what was asked for, each by its path (C(HostConfig.Memory)), to be shown side by side."""
+    """Return what is and what was asked for, each by its path (``HostConfig.Memory``), to be shown side by side."""
     listed = list(found)
     before = {".".join(one.path): one.actual for one in listed}
     after = {".".join(one.path): one.asked for one in listed}

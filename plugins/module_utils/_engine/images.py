@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""What can be asked about images, and how one is brought from a registry."""
+"""Find, list, search and pull images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    pull_failed,
-    unpullable_image,
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
+    Engine,
+    as_filters,
+    is_id,
+    path_of,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.refusals import engine_message
 
-HUB = "https://index.docker.io/v1/"
+_HUB = "https://index.docker.io/v1/"
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class ImageName:
         """The registry's address as the engine wants it: that of Docker Hub when the name has none."""
         first, slash, _rest = self.repository.partition("/")
         named = slash and ("." in first or ":" in first or first == "localhost")
-        return first if named else HUB
+        return first if named else _HUB
 
 
 def parse_image_name(name: str) -> ImageName:
-    """Return the parts of a name such as C(registry.example.com:5000/app/web:1.2), with the tag C(latest) by default.
+    """Return the parts of a name such as ``registry.example.com:5000/app/web:1.2``, with the tag ``latest`` by default.
 
-    Without a tag the engine would fetch all tags of the repository (API reference, C(POST /images/create)).
+    Without a tag the engine would fetch all tags of the repository (API reference, ``POST /images/create``).
     """
     repository, at, digest = name.partition("@")
     head, colon, tag = repository.rpartition(":")
@@ -63,24 +64,75 @@ def parse_image_name(name: str) -> ImageName:
     return ImageName(head, digest if at else tag)
 
 
+def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
+    """Return what the engine tells of an image, None if it has none. Raises EngineError.
+
+    :param name: a name, a digest, the full ID, or at least 12 hexadecimal digits at its beginning. An engine would take
+        any beginning of an ID for a name that does not exist, so ``cafe`` could be a stranger's image.
+    """
+    image = engine.get_or_none(f"/images/{path_of(name)}/json")
+    digits = name[7:] if name.startswith("sha256:") else name
+    if image is None or is_id(digits) or not re.fullmatch("[0-9a-f]+", digits):
+        return image
+    parsed = parse_image_name(name)
+    return image if f"{parsed.repository}:{parsed.version}" in (image.get("RepoTags") or []) else None
+
+
+def image_info(
+    engine: Engine, *, names: t.Sequence[str] | None, everything: bool, filters: t.Mapping[str, t.Any] | None
+) -> dict[str, t.Any]:
+    """Return ``images``: all that match the filters, or those with the names; and ``missing``: names without an image.
+
+    :param everything: list intermediate images as well. Raises EngineError.
+    """
+    if names is None:
+        images = engine.get_json("/images/json", {"all": everything, "filters": as_filters(filters)})
+        return {"images": images, "missing": []}
+    found = {name: find_image(engine, name) for name in names}
+    return {
+        "images": [image for image in found.values() if image is not None],
+        "missing": [name for name, image in found.items() if image is None],
+    }
+
+
+def image_search(
+    engine: Engine, *, term: str, limit: int | None, filters: t.Mapping[str, t.Any] | None
+) -> list[dict[str, t.Any]]:
+    """Return what Docker Hub finds; it is the engine that asks it. Raises EngineError."""
+    query = {"term": term, "limit": limit, "filters": as_filters(filters)}
+    try:
+        found: list[dict[str, t.Any]] = engine.get_json("/images/search", query)
+    except errors.AnswerError as exc:
+        if exc.status < 500:
+            raise
+        error = errors.hub_not_reached(term=term, address=engine.connection.address, message=exc.message)
+        raise error.with_answer(exc.status, exc.endpoint, exc.message) from exc
+    return found
+
+
 def pull_image(engine: Engine, name: str, credentials: Credentials | None) -> None:
     """Have the engine fetch an image from its registry.
 
     The engine tells its progress in a stream of JSON values, and a failure too, long after it has answered with 200.
     The connection's time limit is for each silence of that stream. Raises EngineError.
     """
-    if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
-        raise unpullable_image(name)
+    if is_id(name[7:] if name.startswith("sha256:") else name):
+        raise errors.unpullable_id(image=name)
     image = parse_image_name(name)
     headers = {"X-Registry-Auth": registry_auth(image.registry, credentials)} if credentials else {}
     query = {"fromImage": image.repository, "tag": image.version}
-    with engine.exchange("POST", "/images/create", query, headers=headers, silence=True) as exchange:
+    with engine.exchange("POST", "/images/create", query, headers=headers, idle=True) as exchange:
         if exchange.status != 200:
-            answer = exchange.read()
-            raise pull_failed(engine.connection.address, name, engine_message(answer), answer.status)
+            raise _pull_failed(engine, name, exchange.status, exchange.read().message)
         for value in json_values(exchange.chunks()):
             if "error" in value:
-                raise pull_failed(engine.connection.address, name, str(value["error"]), exchange.status)
+                raise _pull_failed(engine, name, exchange.status, str(value["error"]))
+
+
+def _pull_failed(engine: Engine, name: str, status: int, message: str) -> errors.AnswerError:
+    """Return the error for an image that cannot be pulled. The status is 200 if the engine had begun to."""
+    error = errors.pull_failed(image=name, address=engine.connection.address, message=message)
+    return error.with_answer(status, "POST /images/create", message)
 
 
 def json_values(chunks: t.Iterable[bytes]) -> t.Iterator[dict[str, t.Any]]:
@@ -112,6 +164,9 @@ def registry_auth(registry: str, credentials: Credentials) -> str:
 __all__ = (
     "Credentials",
     "ImageName",
+    "find_image",
+    "image_info",
+    "image_search",
     "json_values",
     "parse_image_name",
     "pull_image",

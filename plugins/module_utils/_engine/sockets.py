@@ -4,199 +4,174 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Sockets that keep to a time limit and that fail in plain words.
+"""Sockets with one time limit for a whole exchange.
 
-The time limit of a socket counts for each single read, so a peer that sends a byte now and then is never late. Here one
-limit holds for a whole exchange, from connecting to the last byte of the answer.
+The timeout of a socket counts for each single read, so a peer that sends a byte now and then is never late. Here one
+limit holds from connecting to the last byte of the answer. What fails here raises OSError; failures.py explains it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
+import ssl
 import time
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
-    EngineError,
-    TimedOutError,
-    UnreachableError,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import Connection
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import Connection
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import make_context
 
 CONNECTING = "connecting"
 
 
-class Watch:
-    """What goes on with one connection, and how long it still may.
+class Progress:
+    """How far the exchange with an engine has come, and how long it may still take.
 
-    ``phase`` says what is being done, for messages. ``reached`` is true once the other side has answered.
+    ``endpoint`` is method and path of the request. ``phase`` is what is being done, for messages. ``answered`` tells
+    whether anything answered over HTTP so far, ``received`` whether the present connection has brought any byte.
     """
 
     def __init__(self, connection: Connection, clock: t.Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
+        self.endpoint = ""
         self.phase = CONNECTING
-        self.reached = False
+        self.answered = False
+        self.received = False
+        self.seconds = connection.timeout
         self._clock = clock
-        self._seconds = connection.timeout
-        self._silence = False
-        self._end = clock() + self._seconds
+        self._idle = False
+        self._end = clock() + self.seconds
 
-    def start(self, seconds: float | None = None, *, silence: bool = False) -> None:
+    def begin(self, endpoint: str, seconds: float | None = None, *, idle: bool = False) -> None:
         """Start the time of an exchange.
 
         :param seconds: how long it may take, by default the connection's timeout.
-        :param silence: the limit is not for the whole but for the time in which nothing comes, for answers of
-            unknown length.
+        :param idle: limit each pause of the engine, not the whole, for answers of unknown length.
         """
-        self._seconds = self.connection.timeout if seconds is None else seconds
-        self._silence = silence
-        self._end = self._clock() + self._seconds
+        self.endpoint = endpoint
+        self.seconds = self.connection.timeout if seconds is None else seconds
+        self._idle = idle
+        self._end = self._clock() + self.seconds
+        self.wait()
+
+    def wait(self) -> None:
+        """Note that the answer is waited for."""
+        self.phase = f"waiting for the answer to {self.endpoint}"
+
+    def read(self) -> None:
+        """Note that the head of the answer is there and its body is being read."""
+        self.phase = f"reading the answer to {self.endpoint}"
+        self.answered = True
 
     def remaining(self) -> float:
-        """Return the seconds that are left, always more than 0. Raises TimedOutError."""
+        """Return the seconds that are left, always more than 0. Raises socket.timeout."""
         left = self._end - self._clock()
         if left <= 0:
-            raise self.late()
+            raise socket.timeout("the time limit has passed")
         return left
 
-    def progressed(self) -> None:
-        """Note that something came."""
-        if self._silence:
-            self._end = self._clock() + self._seconds
-
-    def late(self) -> TimedOutError:
-        """Return the error for time that is over."""
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import timed_out
-
-        return timed_out(self.connection.address, self.phase, self._seconds, reached=self.reached)
-
-    @contextlib.contextmanager
-    def over(self, sock: socket.socket) -> t.Iterator[None]:
-        """Limit what is done with the socket inside, and turn its errors into an EngineError. Those of TLS are left."""
-        sock.settimeout(self.remaining())
-        try:
-            yield
-        except socket.timeout as exc:
-            raise self.late() from exc
-        except ConnectionError as exc:
-            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import cut_off
-
-            raise cut_off(self.connection.address, self.phase, str(exc.strerror), reached=self.reached) from exc
+    def note_data(self, *, received: bool) -> None:
+        """Note that data came, or went."""
+        self.received = self.received or received
+        if self._idle:
+            self._end = self._clock() + self.seconds
 
 
-class PlainSocket(socket.socket):
-    """A socket under a watch."""
+class TimedSocket(socket.socket):
+    """A socket that keeps to the time limit of its progress."""
 
-    watch: Watch
+    progress: Progress
 
     def recv_into(self, *args: t.Any) -> int:
-        """Read into a buffer, as socket.recv_into. Raises EngineError."""
-        with self.watch.over(self):
-            count = super().recv_into(*args)
-        self.watch.progressed()
+        """Read into a buffer, as socket.recv_into(). Raises OSError."""
+        self.settimeout(self.progress.remaining())
+        count = super().recv_into(*args)
+        self.progress.note_data(received=True)
         return count
 
     def sendall(self, *args: t.Any) -> None:
-        """Send everything, as socket.sendall. Raises EngineError.
+        """Send everything, as socket.sendall(). Raises OSError.
 
-        When the other side does not listen any more it often has said why, so the error is left to the next read.
+        A peer that stops listening has often said why, so a broken connection is left to the next read.
         """
-        with self.watch.over(self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        self.settimeout(self.progress.remaining())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().sendall(*args)
+        self.progress.note_data(received=False)
 
 
-def dial(watch: Watch) -> socket.socket:
-    """Return a socket connected to the watch's engine, with TLS where its connection says so. Raises EngineError."""
-    phase, tls = watch.phase, watch.connection.tls
-    if tls is None:
-        sock: socket.socket = connect(watch)
+class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
+    """The same with TLS."""
+
+
+def open_socket(progress: Progress, context: ssl.SSLContext | None = None) -> TimedSocket:
+    """Return a socket connected to the progress's engine, after the handshake if the connection speaks TLS.
+
+    :param context: what to speak TLS with, by default what the connection's TLS options say.
+    Raises OSError, and OptionError if a file for TLS cannot be used.
+    """
+    connection = progress.connection
+    if connection.tls and context is None:
+        context = make_context(connection.tls)
+    progress.phase = CONNECTING
+    progress.received = False
+    if connection.socket_path is not None:
+        sock = _connect(progress, socket.AF_UNIX, connection.socket_path)
     else:
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import dial_tls
-
-        sock = dial_tls(watch, tls)
-    watch.phase = phase
+        sock = _connect_tcp(progress)
+    if connection.tls and context:
+        sock = _handshake(progress, sock, context, connection.tls.hostname)
+    progress.wait()
     return sock
 
 
-def connect(watch: Watch) -> PlainSocket:
-    """Return a socket that is connected to the watch's engine, without TLS. Raises EngineError."""
-    watch.phase = CONNECTING
-    if watch.connection.socket_path is not None:
-        return _connect_unix(watch, watch.connection.socket_path)
-    return _connect_tcp(watch)
-
-
-def _connect_unix(watch: Watch, path: str) -> PlainSocket:
-    """Return a socket connected to a unix socket. Raises EngineError."""
-    sock = PlainSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _connect_tcp(progress: Progress) -> TimedSocket:
+    """Return a socket connected to the first address of the host that answers. Raises OSError."""
+    host, port = progress.connection.host, progress.connection.port
     try:
-        _connect(watch, sock, path)
-    except OSError as exc:
-        raise _explain_unix(exc, path) from exc
-    return sock
-
-
-def _explain_unix(exc: OSError, path: str) -> UnreachableError:
-    """Return what it means that a unix socket cannot be connected to."""
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-        dead_socket,
-        no_socket,
-        socket_forbidden,
-        unreachable,
-    )
-
-    if isinstance(exc, FileNotFoundError):
-        return no_socket(path)
-    if isinstance(exc, PermissionError):
-        return socket_forbidden(path, str(os.geteuid()))
-    if isinstance(exc, ConnectionRefusedError):
-        return dead_socket(path)
-    return unreachable(f"unix://{path}", exc.strerror or str(exc))
-
-
-def _connect_tcp(watch: Watch) -> PlainSocket:
-    """Return a socket connected to the first address of the host that can be. Raises EngineError."""
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-        refused,
-        unknown_host,
-        unreachable,
-    )
-
-    connection = watch.connection
-    try:
-        found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
-        detail = getattr(exc, "strerror", None) or str(exc)
-        raise unknown_host(connection.address, connection.host, detail) from exc
-    problem: OSError | None = None
-    for family, kind, protocol, _canonical, address in found:
-        sock = PlainSocket(family, kind, protocol)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as exc:
+        raise socket.gaierror(str(exc)) from exc
+    failed: OSError = socket.gaierror("it has no address")
+    for family, _kind, _protocol, _canonical, address in found:
         try:
-            _connect(watch, sock, address)
+            sock = _connect(progress, family, address)
+        except socket.timeout:
+            raise
         except OSError as exc:
-            problem = exc
+            failed = exc
             continue
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
-    if isinstance(problem, ConnectionRefusedError):
-        raise refused(connection.address) from problem
-    raise unreachable(connection.address, str(problem and problem.strerror)) from problem
+    raise failed
 
 
-def _connect(watch: Watch, sock: PlainSocket, address: t.Any) -> None:
-    """Connect a socket, or close it. Raises OSError, and TimedOutError."""
-    sock.watch = watch
+def _connect(progress: Progress, family: int, address: t.Any) -> TimedSocket:
+    """Return a socket connected to an address of this family. Raises OSError."""
+    sock = TimedSocket(family, socket.SOCK_STREAM)
+    sock.progress = progress
     try:
-        sock.settimeout(watch.remaining())
+        sock.settimeout(progress.remaining())
         sock.connect(address)
-    except socket.timeout as exc:
-        sock.close()
-        raise watch.late() from exc
-    except (OSError, EngineError):
+    except OSError:
         sock.close()
         raise
+    return sock
 
 
-__all__ = ("CONNECTING", "PlainSocket", "Watch", "connect", "dial")
+def _handshake(progress: Progress, plain: TimedSocket, context: ssl.SSLContext, hostname: str) -> TimedTlsSocket:
+    """Return the socket with TLS, which takes the plain one over. Raises OSError."""
+    progress.phase = "agreeing on TLS"
+    context.sslsocket_class = TimedTlsSocket
+    sock = t.cast(TimedTlsSocket, context.wrap_socket(plain, server_hostname=hostname, do_handshake_on_connect=False))
+    sock.progress = progress
+    try:
+        sock.settimeout(progress.remaining())
+        sock.do_handshake()
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+__all__ = ("CONNECTING", "Progress", "TimedSocket", "TimedTlsSocket", "open_socket")

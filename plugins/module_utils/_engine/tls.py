@@ -4,151 +4,29 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""TLS: with what it is spoken, and the socket that speaks it. Only loaded when it is spoken.
+"""TLS contexts, and what they and the engine's certificate say if they do not fit together.
 
-The context trusts the given authority and nothing else, whatever the environment says. It demands no more of
-certificates than Go does, in all versions of Python: C(ssl.create_default_context) of Python 3.13 and later would also
-demand a keyUsage of the authority, which the one that C(openssl req -new -x509) makes does not have. The name is looked
-for in subjectAltName alone (RFC 9525), and an intermediate authority in the file is trusted as it is, both as in Go.
+A context trusts the given CA and nothing else, whatever the environment says. It demands no more of certificates than
+Go does, in all versions of Python: ssl.create_default_context() of Python 3.13 and later would also demand a keyUsage
+of the CA, which the one that ``openssl req -new -x509`` makes does not have. The name is looked for in subjectAltName
+alone (RFC 9525), and an intermediate CA in the file is trusted as it is, both as in Go.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
 import platform
 import ssl
+import tempfile
 import time
 import typing as t
+from dataclasses import dataclass
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError, OptionError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
-    bad_tls_file,
-    cut_off,
-    wants_client_certificate,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Watch, connect
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import TlsOptions
 
-if t.TYPE_CHECKING:
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
-
-# OpenSSL's X509_V_FLAG_PARTIAL_CHAIN and X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h); ssl names the first from 3.10 on only.
+# OpenSSL's X509_V_FLAG_PARTIAL_CHAIN (x509_vfy.h); ssl names it from Python 3.10 on only.
 PARTIAL_CHAIN = 0x80000
-NO_CHECK_TIME = 0x200000
-
-
-@contextlib.contextmanager
-def _over_tls(watch: Watch, sock: ssl.SSLSocket) -> t.Iterator[None]:
-    """Do what :meth:`Watch.over` does, and turn errors of TLS into an EngineError as well.
-
-    A certificate that is not accepted is left to the caller, who can find out more.
-    """
-    try:
-        with watch.over(sock):
-            yield
-    except ssl.SSLCertVerificationError:
-        raise
-    except ssl.SSLError as exc:
-        raise _explain_tls(exc, watch) from exc
-
-
-def _explain_tls(exc: ssl.SSLError, watch: Watch) -> EngineError:
-    """Return what an error of TLS means."""
-    connection = watch.connection
-    if connection.tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return cut_off(connection.address, watch.phase, "without a word of TLS", reached=watch.reached)
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import explain_alert
-
-    return explain_alert(exc, connection.address, connection.tls)
-
-
-class TlsSocket(ssl.SSLSocket):
-    """A socket with TLS under a watch."""
-
-    watch: Watch
-    fresh = True
-
-    def recv_into(self, *args: t.Any) -> int:
-        """Read into a buffer, as SSLSocket.recv_into. Raises EngineError.
-
-        With TLS 1.3 a client learns by its first read that its certificate is refused or missing (RFC 8446, 4.4.2.4).
-        A reset instead of an alert at that point means the same: the engine closes before it has read the request.
-        """
-        tls = self.watch.connection.tls
-        with _over_tls(self.watch, self):
-            try:
-                count = super().recv_into(*args)
-            except ConnectionResetError as exc:
-                if self.fresh and tls is not None and tls.client_cert is None:
-                    raise wants_client_certificate(self.watch.connection.address) from exc
-                raise
-        self.fresh = False
-        self.watch.progressed()
-        return count
-
-    def sendall(self, *args: t.Any) -> None:
-        """Send everything, as SSLSocket.sendall. Raises EngineError. A broken pipe is left to the next read."""
-        with _over_tls(self.watch, self), contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            super().sendall(*args)
-
-
-def dial_tls(watch: Watch, tls: TlsOptions) -> TlsSocket:
-    """Return a socket with TLS. Raises EngineError, which says what is wrong with the engine's certificate."""
-    context = make_context(tls)
-    try:
-        return _secure(watch, context, tls.hostname)
-    except ssl.SSLCertVerificationError as exc:
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import (
-            Certificate,
-            explain_verification,
-        )
-
-        authorities = [Certificate.from_ssl(ca) for ca in context.get_ca_certs()] if tls.ca_path else []
-        served = _served_certificate(watch, tls)
-        raise explain_verification(exc, watch.connection.address, tls, served, authorities, time.time()) from exc
-
-
-def _secure(watch: Watch, context: ssl.SSLContext, hostname: str) -> TlsSocket:
-    """Return a new connection after the handshake. Raises EngineError, and SSLCertVerificationError."""
-    context.sslsocket_class = TlsSocket
-    plain = connect(watch)
-    # wrap_socket takes the socket over: its own object is empty afterwards, and only the new one is to be closed.
-    secured = t.cast(TlsSocket, context.wrap_socket(plain, server_hostname=hostname, do_handshake_on_connect=False))
-    secured.watch = watch
-    watch.phase = "agreeing on TLS"
-    try:
-        with _over_tls(watch, secured):
-            secured.do_handshake()
-    except (EngineError, ssl.SSLCertVerificationError):
-        secured.close()
-        raise
-    return secured
-
-
-def _served_certificate(watch: Watch, tls: TlsOptions) -> Certificate | None:
-    """Return what the certificate says that was not accepted, None when it cannot be found out.
-
-    The ssl module decodes only certificates that it has verified. So the certificate is fetched unverified, and then
-    verified against itself, without a look at the clock. Nothing is sent over either connection.
-    """
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls_words import Certificate
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if tls.client_cert and tls.client_key:
-        context.load_cert_chain(tls.client_cert, tls.client_key)
-    try:
-        with _secure(watch, context, tls.hostname) as sock:
-            encoded = sock.getpeercert(binary_form=True)
-        context.load_verify_locations(cadata=encoded)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN | NO_CHECK_TIME)
-        with _secure(watch, context, tls.hostname) as sock:
-            content = sock.getpeercert()
-    except (EngineError, OSError, ValueError):
-        return None
-    return Certificate.from_ssl(content) if content else None
 
 
 def make_context(tls: TlsOptions) -> ssl.SSLContext:
@@ -158,41 +36,55 @@ def make_context(tls: TlsOptions) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     if tls.verify:
         context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
-        _load_authority(context, tls.ca_path)
+        _load_ca(context, tls)
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.client_cert and tls.client_key:
+    if tls.client_pem:
+        _load_pem_client(context, tls.client_pem)
+    elif tls.client_cert and tls.client_key:
         _load_client(context, tls.client_cert, tls.client_key)
     return context
 
 
-def _load_authority(context: ssl.SSLContext, path: str | None) -> None:
-    """Trust the authority in the file, or the system's authorities when there is none. Raises OptionError."""
-    if path is None:
+def _load_ca(context: ssl.SSLContext, tls: TlsOptions) -> None:
+    """Trust the options' CA, or the system's CAs if there is none. Raises OptionError."""
+    if tls.ca_name is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         return
-    _read_pem(path)
+    if tls.ca_path and not tls.ca_pem:
+        _read_pem(tls.ca_path)
     try:
-        context.load_verify_locations(cafile=path)
+        context.load_verify_locations(cafile=None if tls.ca_pem else tls.ca_path, cadata=tls.ca_pem)
     except ssl.SSLError as exc:
-        raise _bad_file(
-            path, f"it holds no readable certificate ({openssl_words(exc)})", "Put the authority's there."
-        ) from exc
+        raise errors.no_certificate(path=tls.ca_name, reason=openssl_reason(exc), machine=platform.node()) from exc
+
+
+def _load_pem_client(context: ssl.SSLContext, pem: bytes) -> None:
+    """Present a client certificate that is in memory together with its key.
+
+    OpenSSL reads files only. So it gets one in memory, or else one with mode 0600 that is gone afterwards.
+    """
+    anonymous = hasattr(os, "memfd_create")
+    with open(os.memfd_create("client"), "wb") if anonymous else tempfile.NamedTemporaryFile() as stream:
+        stream.write(pem)
+        stream.flush()
+        context.load_cert_chain(f"/proc/self/fd/{stream.fileno()}" if anonymous else stream.name)
 
 
 def _load_client(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Present the client certificate when the engine asks for one. Raises OptionError."""
+    """Present the client certificate if the engine asks for one. Raises OptionError."""
     _read_pem(certificate)
     if b"ENCRYPTED" in _read_pem(key):
-        raise _bad_file(key, "the key is encrypted", "Remove its passphrase with: openssl pkey -in KEY -out NEW_KEY.")
+        raise errors.encrypted_key(path=key, machine=platform.node())
     try:
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as exc:
+        machine = platform.node()
         if "MISMATCH" in (exc.reason or ""):
-            raise _bad_file(key, f"the key does not belong to {certificate}", "Use the pair that belongs.") from exc
-        cause = f"it cannot be read as a client's key with the certificate {certificate} ({openssl_words(exc)})"
-        raise _bad_file(key, cause, "Use a PEM certificate and its PEM key.") from exc
+            raise errors.foreign_key(path=key, certificate=certificate, machine=machine) from exc
+        reason = openssl_reason(exc)
+        raise errors.bad_client_pair(path=key, certificate=certificate, reason=reason, machine=machine) from exc
 
 
 def _read_pem(path: str) -> bytes:
@@ -201,20 +93,150 @@ def _read_pem(path: str) -> bytes:
         with open(path, "rb") as stream:
             content = stream.read()
     except OSError as exc:
-        raise _bad_file(path, f"it cannot be read ({exc.strerror})", "Check the path and its permissions.") from exc
+        raise errors.unreadable_file(path=path, reason=exc.strerror, machine=platform.node()) from exc
     if b"-----BEGIN " not in content:
-        raise _bad_file(path, "it is no PEM file", "It must contain a line that begins with -----BEGIN.")
+        raise errors.not_pem(path=path, machine=platform.node())
     return content
 
 
-def _bad_file(path: str, cause: str, remedy: str) -> OptionError:
-    """Return the error for a file on this machine."""
-    return bad_tls_file(path, cause, remedy, platform.node())
-
-
-def openssl_words(exc: ssl.SSLError) -> str:
+def openssl_reason(exc: ssl.SSLError) -> str:
     """Return OpenSSL's reason in lower case words."""
     return (exc.reason or exc.strerror or str(exc)).replace("_", " ").lower()
 
 
-__all__ = ("TlsSocket", "dial_tls", "openssl_words")
+# --- the engine's certificate ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PeerCertificate:
+    """What a certificate says. The times are seconds since the epoch, the names are those in subjectAltName."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+
+    @classmethod
+    def from_ssl(cls, content: t.Mapping[str, t.Any]) -> PeerCertificate:
+        """Return the certificate that SSLSocket.getpeercert() has decoded."""
+        return cls(
+            subject=_common_name(content.get("subject", ())),
+            issuer=_common_name(content.get("issuer", ())),
+            names=tuple(value for kind, value in content.get("subjectAltName", ())),
+            not_before=ssl.cert_time_to_seconds(content["notBefore"]),
+            not_after=ssl.cert_time_to_seconds(content["notAfter"]),
+        )
+
+
+def _common_name(name: t.Iterable[t.Iterable[tuple[str, str]]]) -> str:
+    """Return the common name in a distinguished name, or else all its parts."""
+    parts = [pair for group in name for pair in group]
+    common = [value for key, value in parts if key == "commonName"]
+    return common[-1] if common else ", ".join(value for key, value in parts) or "(no name)"
+
+
+def explain_verification(
+    exc: ssl.SSLCertVerificationError, address: str, tls: TlsOptions, served: PeerCertificate | None
+) -> errors.TlsError:
+    """Return why the engine's certificate was not accepted.
+
+    ``served`` is that certificate as far as it could be read. The codes are OpenSSL's X509_V_ERR_* (x509_vfy.h).
+    """
+    subject = f" ({served.subject})" if served else ""
+    if exc.verify_code in (9, 10):
+        return _explain_dates(address, tls, served)
+    if exc.verify_code in (62, 64):
+        carried = "other names" if served is None else ", ".join(served.names) or "no name at all (no subjectAltName)"
+        return errors.wrong_name(address=address, subject=subject, name=tls.hostname, carried=carried)
+    if exc.verify_code in (7, 18, 19, 20, 21):
+        return _explain_issuer(address, tls, subject, served)
+    if exc.verify_code == 26:
+        return errors.not_for_servers(address=address, subject=subject)
+    return errors.bad_certificate(address=address, subject=subject, reason=exc.verify_message)
+
+
+def _trusted(tls: TlsOptions) -> list[PeerCertificate]:
+    """Return the CAs in the options' file, none if there is no file."""
+    if tls.ca_name is None:
+        return []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _load_ca(context, tls)
+    return [PeerCertificate.from_ssl(ca) for ca in context.get_ca_certs()]
+
+
+def _explain_dates(address: str, tls: TlsOptions, served: PeerCertificate | None) -> errors.TlsError:
+    """Return which certificate of the chain is out of date, and since when."""
+    now = time.time()
+    chain = [(f"the engine's certificate ({served.subject})", served)] if served else []
+    chain += [(f"the CA's certificate ({ca.subject}) in {tls.ca_name}", ca) for ca in _trusted(tls)]
+    for name, certificate in chain:
+        if now > certificate.not_after:
+            return errors.expired(address=address, certificate=name, end=_utc(certificate.not_after), now=_utc(now))
+        if now < certificate.not_before:
+            start = _utc(certificate.not_before)
+            return errors.not_yet_valid(address=address, certificate=name, start=start, now=_utc(now))
+    return errors.bad_certificate(address=address, subject="", reason="it, or its CA's, is out of date")
+
+
+def _explain_issuer(address: str, tls: TlsOptions, subject: str, served: PeerCertificate | None) -> errors.TlsError:
+    """Return who signed the certificate, and who was trusted to."""
+    cas = [ca.subject for ca in _trusted(tls)]
+    trusted = f"the CA in {tls.ca_name} ({', '.join(cas) or 'none'})" if tls.ca_name else "one of the system's CAs"
+    if served is None:
+        signed = "was not signed by"
+    elif served.issuer == served.subject:
+        signed = "is self-signed and not signed by"
+    elif served.issuer in cas:
+        signed = f"was signed by another CA with the same name ({served.issuer}), not by"
+    else:
+        signed = f"was signed by {served.issuer}, not by"
+    return errors.wrong_issuer(address=address, subject=subject, signed=signed, trusted=trusted)
+
+
+def _utc(seconds: float) -> str:
+    """Return a time as people and logs write it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+# --- alerts ------------------------------------------------------------------------------------------------------
+
+# What the engine's alert (RFC 8446, section 6.2) means for the certificate that it was shown. Go sends bad_certificate
+# or unknown_ca for a CA that it does not know, depending on its version.
+_ALERTS = (
+    ("ALERT_CERTIFICATE_EXPIRED", "it has expired"),
+    ("ALERT_UNKNOWN_CA", "the engine does not know the CA that signed it"),
+    ("ALERT_BAD_CERTIFICATE", "another CA signed it, or it is not made for clients (clientAuth)"),
+    ("ALERT_UNSUPPORTED_CERTIFICATE", "it is not made for clients (clientAuth)"),
+    ("ALERT_CERTIFICATE_UNKNOWN", "the engine did not say why"),
+    ("ALERT_CERTIFICATE_REQUIRED", "the engine did not get it"),
+    ("ALERT_ACCESS_DENIED", "the engine denies access"),
+)
+
+# What OpenSSL makes of bytes that are no TLS, in its various versions.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+
+
+def explain_alert(exc: ssl.SSLError, address: str, tls: TlsOptions) -> errors.TlsError:
+    """Return what an error of TLS means that is not about the engine's own certificate."""
+    reason = exc.reason or ""
+    if "ALERT_HANDSHAKE_FAILURE" in reason and tls.client_name is None:
+        return errors.client_wanted(address=address)  # how servers with OpenSSL say it up to TLS 1.2
+    for alert, meaning in _ALERTS:
+        if alert in reason:
+            if tls.client_name is None:
+                return errors.client_wanted(address=address)
+            return errors.client_refused(address=address, certificate=tls.client_name, reason=meaning)
+    if any(word in reason for word in _NO_TLS):
+        return errors.plain_http(address=address)
+    return errors.tls_failed(address=address, reason=openssl_reason(exc))
+
+
+__all__ = (
+    "PARTIAL_CHAIN",
+    "PeerCertificate",
+    "explain_alert",
+    "explain_verification",
+    "make_context",
+    "openssl_reason",
+)

@@ -23,7 +23,6 @@ PROGRAMS = ("systemd-nspawn", "ip", "nsenter", "mount", "ssh-keygen")
 HOSTS = machine.STATE / "hosts"
 CLIENT_KEY = machine.STATE / "id_ed25519"
 HOST_KEY = machine.STATE / "ssh_host_ed25519_key"
-INOTIFY_BEFORE = machine.STATE / "inotify"
 KNOWN_HOSTS = machine.STATE / "known_hosts"
 
 # Joins the host's control groups, then boots it, again after each reboot (systemd-nspawn ends with 133 then).
@@ -104,14 +103,19 @@ class Host:
         return f"{self.directory}/ssh-%%r"
 
 
-def all_hosts() -> dict[str, Host]:
-    """Return the hosts that have a place in the lab, by name."""
+def all_hosts(state: Path = machine.STATE) -> dict[str, Host]:
+    """Return the hosts that have a place in a lab, by name; without a state directory, in this lab."""
     found = {}
-    for file in sorted(HOSTS.glob("*/host.json")):
+    for file in sorted(state.glob("hosts/*/host.json")):
         with suppress(FileNotFoundError):
             host = Host(**json.loads(file.read_text(encoding="utf-8")))
             found[host.name] = host
     return found
+
+
+def roots_in_use() -> set[Path]:
+    """Return the root file systems that hosts of any lab on this machine use: the labs share them."""
+    return {Path(host.root) for state in machine.labs() for host in all_hosts(state).values()}
 
 
 def leader(name: str) -> int | None:
@@ -192,7 +196,7 @@ def _reserve(name: str, suite: str, variant: str, root: Path) -> Host:
         host = Host(name, suite, variant, number, str(root))
         for part in ("upper", "work", "merged", "docker", "containerd"):
             (host.directory / part).mkdir(parents=True)
-        (host.directory / "host.json").write_text(json.dumps(asdict(host)), encoding="utf-8")
+        machine.replace_file(host.directory / "host.json", json.dumps(asdict(host)))
         return host
 
 
@@ -200,19 +204,27 @@ def _open() -> None:
     """Make the bridge and the keys, as far as they are missing."""
     HOSTS.mkdir(parents=True, exist_ok=True)
     machine.STATE.chmod(0o700)
-    machine.raise_inotify_limit(INOTIFY_BEFORE)
+    machine.raise_inotify_limit()
     for key in (CLIENT_KEY, HOST_KEY):
         if not key.with_name(f"{key.name}.pub").exists():
-            key.unlink(missing_ok=True)
-            machine.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "dockerfleet-lab", "-f", str(key))
+            _make_key(key)
     kind, key_text = HOST_KEY.with_name(f"{HOST_KEY.name}.pub").read_text(encoding="ascii").split()[:2]
     every_address = f"{machine.SUBNET.network_address}".rpartition(".")[0] + ".*"
-    KNOWN_HOSTS.write_text(f"{every_address} {kind} {key_text}\n", encoding="ascii")
+    machine.replace_file(KNOWN_HOSTS, f"{every_address} {kind} {key_text}\n")
     if not Path("/sys/class/net", machine.NAME).exists():
         machine.run("ip", "link", "add", machine.NAME, "type", "bridge")
     own = f"{machine.SUBNET[1]}/{machine.SUBNET.prefixlen}"
     machine.run("ip", "address", "replace", own, "dev", machine.NAME)
     machine.run("ip", "link", "set", machine.NAME, "up")
+
+
+def _make_key(key: Path) -> None:
+    """Make a key pair for ssh. The public key is moved to its place last, so a pair that has it is whole."""
+    new = key.with_name("new-key")
+    new.unlink(missing_ok=True)
+    machine.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "dockerfleet-lab", "-f", str(new))
+    new.replace(key)
+    new.with_name(f"{new.name}.pub").replace(key.with_name(f"{key.name}.pub"))
 
 
 def _close() -> None:
@@ -223,9 +235,9 @@ def _close() -> None:
         if Path("/sys/class/net", machine.NAME).exists():
             machine.run("ip", "link", "delete", machine.NAME)
         machine.remove_top_groups()
-        machine.restore_inotify_limit(INOTIFY_BEFORE)
         if machine.STATE.exists():
             shutil.rmtree(machine.STATE)
+        machine.restore_inotify_limit()
 
 
 def _clear(name: str) -> None:
@@ -253,8 +265,9 @@ def _clear_after_nspawn(name: str) -> None:
         machine.unmount_under(left)
         with suppress(FileNotFoundError):
             left.rmdir()
-    root = (host.directory / "merged").stat()
-    Path(f"/run/systemd/nspawn/locks/inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # a command that was killed may have removed a part of the host
+        root = (host.directory / "merged").stat()
+        Path(f"/run/systemd/nspawn/locks/inode-{root.st_dev}:{root.st_ino}").unlink()
 
 
 def _boot(host: Host) -> None:
@@ -379,7 +392,17 @@ def enter(name: str, *command: str) -> list[str]:
         "HOME=/root", "USER=root", "LANG=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     ]  # fmt: skip
-    return ["nsenter", f"--target={first}", "--all", "--", "env", "-i", "--chdir=/root", *environment, *command]
+    return [
+        "nsenter",
+        f"--target={first}",
+        "--all",
+        "--",
+        "/usr/bin/env",
+        "-i",
+        "--chdir=/root",
+        *environment,
+        *command,
+    ]
 
 
 def inventory(hosts: list[Host]) -> dict[str, object]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import ipaddress
 import os
 import shutil
@@ -28,6 +29,10 @@ NAME = "dockerfleet-lab" if NUMBER == "77" else f"dockerfleet-{NUMBER}"
 SUBNET = ipaddress.IPv4Network(f"10.213.{NUMBER}.0/24")
 STATE = Path("/var/lib", NAME)
 NETWORK_LOCK = Path(f"/run/{NAME}.network.lock")
+# The state of all labs of this machine, whatever their numbers.
+STATES = "/var/lib/dockerfleet-*"
+INOTIFY_LOCK = Path("/run/dockerfleet.inotify.lock")
+INOTIFY_BEFORE = Path("/run/dockerfleet.inotify")
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_INSTANCES = 4096
 
@@ -110,21 +115,40 @@ def _is_at(file: int, path: Path) -> bool:
     return os.path.samestat(os.fstat(file), there)
 
 
-def raise_inotify_limit(remember: Path) -> None:
-    """Let root have enough inotify instances for all hosts; keep the old limit in a file, if it is changed.
+def replace_file(path: Path, text: str) -> None:
+    """Write a file in one step: whoever reads it meanwhile gets the old text or the new one, never a part of it.
+
+    Two callers must not write the same file at once.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def labs() -> list[Path]:
+    """Return the state directories of all labs of this machine."""
+    return [Path(found) for found in glob.glob(STATES)]
+
+
+def raise_inotify_limit() -> None:
+    """Let root have enough inotify instances for all hosts of all labs; keep the old limit in a file, if it is changed.
 
     Each host takes about ten of them, and many kernels allow 128 per user: the next host's D-Bus does not start then.
+    The state directory of this lab must exist, so that no other lab that ends sets the limit back.
     """
-    old = INOTIFY_LIMIT.read_text(encoding="ascii")
-    if int(old) < INOTIFY_INSTANCES:
-        remember.write_text(old, encoding="ascii")
-        INOTIFY_LIMIT.write_text(str(INOTIFY_INSTANCES), encoding="ascii")
+    with lock(INOTIFY_LOCK):
+        old = INOTIFY_LIMIT.read_text(encoding="ascii")
+        if int(old) < INOTIFY_INSTANCES:
+            replace_file(INOTIFY_BEFORE, old)
+            INOTIFY_LIMIT.write_text(str(INOTIFY_INSTANCES), encoding="ascii")
 
 
-def restore_inotify_limit(remember: Path) -> None:
-    """Set the limit of inotify instances back to what it was, if it was changed."""
-    if remember.exists():
-        INOTIFY_LIMIT.write_text(remember.read_text(encoding="ascii"), encoding="ascii")
+def restore_inotify_limit() -> None:
+    """Set the limit of inotify instances back to what it was, if it was changed and this was the last lab."""
+    with lock(INOTIFY_LOCK):
+        if INOTIFY_BEFORE.exists() and not labs():
+            INOTIFY_LIMIT.write_text(INOTIFY_BEFORE.read_text(encoding="ascii"), encoding="ascii")
+            INOTIFY_BEFORE.unlink()
 
 
 def mounts_under(directory: Path) -> list[Path]:

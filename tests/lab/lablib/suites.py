@@ -12,12 +12,18 @@ import re
 import shutil
 import subprocess
 import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import errors, machine
 
 UNUSED_DAYS = 7
+# What stands before a root's name while the root is made, and while it is removed.
+BUILDING = "building-"
+REMOVING = "removing-"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,11 @@ def root_path(suite: str) -> Path:
     return machine.cache() / f"{suite}-{digest}"
 
 
+def root_lock(root: Path) -> Path:
+    """Return the path of the lock that is held by whoever makes or removes a root, and for as long as that takes."""
+    return root.with_name(f"{root.name}.lock")
+
+
 def mirror() -> str:
     """Return the URI of the Debian mirror this machine's own apt uses.
 
@@ -118,7 +129,7 @@ def make_root(suite: str) -> Path:
     """Return a suite's root, which is made first if it is not there yet. Two callers never make the same one."""
     root = root_path(suite)
     root.parent.mkdir(parents=True, exist_ok=True)
-    with machine.lock(root.with_name(f"{root.name}.lock")):
+    with machine.lock(root_lock(root)):
         if not root.exists():
             machine.require("mmdebstrap", "setpriv", "unshare", "apt-get")
             _build(suite, root)
@@ -132,9 +143,8 @@ def _build(suite: str, root: Path) -> None:
     mmdebstrap runs in a mount and process namespace of its own: its mounts and processes end with this command.
     """
     source = mirror()
-    building = root.parent / f"building-{root.name}"
-    if building.exists():
-        shutil.rmtree(building)
+    building = root.with_name(f"{BUILDING}{root.name}")
+    _discard(building)
     print(f"suite {suite}: making its root file system from {source} (once, about half a minute)", flush=True)
     started = time.monotonic()
     *options, name = recipe(suite)
@@ -142,7 +152,7 @@ def _build(suite: str, root: Path) -> None:
     command = [*isolated, "mmdebstrap", *options, *proxies(), name, str(building), source]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        shutil.rmtree(building, ignore_errors=True)
+        _discard(building)
         said = [line for line in done.stderr.splitlines() if line.startswith("E: ")]
         raise errors.build_failed(suite, source, " | ".join(said[:3]))
     building.chmod(0o755)
@@ -150,11 +160,35 @@ def _build(suite: str, root: Path) -> None:
     print(f"suite {suite}: root file system made in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def prune(in_use: set[Path]) -> None:
-    """Remove roots of other recipes that no host uses and nobody has used for some days."""
+def prune(in_use: Callable[[], set[Path]]) -> None:
+    """Remove what killed commands left in the cache, and roots of other recipes that nobody has used for some days.
+
+    A root or a build whose lock somebody holds is left alone. in_use returns the roots that hosts use; it is asked, and
+    the time of the last use is read, while the lock is held.
+    """
+    for path in machine.cache().glob("*-*"):
+        if path.name.startswith(REMOVING):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_dir():
+            root = path.with_name(path.name.removeprefix(BUILDING))
+            with machine.lock(root_lock(root), wait=False) as held:
+                if held and path.exists() and (path != root or _is_unused(root, in_use())):
+                    _discard(path)
+
+
+def _is_unused(root: Path, in_use: set[Path]) -> bool:
+    """Return whether a root is of another recipe than today's and neither a host nor a command has used it lately."""
     current = {root_path(suite) for suite in SUITES}
-    limit = time.time() - UNUSED_DAYS * 86400
-    for root in machine.cache().glob("*-*"):
-        building = root.name.startswith("building-")
-        if root.is_dir() and not building and root not in current | in_use and root.stat().st_mtime < limit:
-            shutil.rmtree(root)
+    return root not in current | in_use and root.stat().st_mtime < time.time() - UNUSED_DAYS * 86400
+
+
+def _discard(path: Path) -> None:
+    """Remove a root or what there is of one, if anything; its lock must be held.
+
+    It is moved away first. So its place is free at once, even when the last process of a killed build still writes to
+    it, and a removal that is killed leaves nothing that looks like a root; prune() removes the rest.
+    """
+    away = path.with_name(f"{REMOVING}{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):
+        path.rename(away)
+        shutil.rmtree(away, ignore_errors=True)

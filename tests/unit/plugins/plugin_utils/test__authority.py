@@ -29,7 +29,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_errors import AuthorityError
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -97,6 +96,55 @@ def test_a_new_authority_says_what_it_may_do(pki: Path) -> None:
     assert certificates.not_after(certificate) == (NOW + timedelta(days=3650)).replace(microsecond=0)
 
 
+def test_an_ephemeral_client_is_accepted_for_five_minutes_and_not_recorded(pki: Path, tmp_path: Path) -> None:
+    authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
+    before = contents(pki)
+    certificate, key = _authority.ephemeral_client(authority, NOW)
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    assert contents(pki) == before
+    for moment, accepted in ((-299, True), (299, True), (-301, False), (301, False)):
+        said = openssl(
+            "verify", "-x509_strict", "-purpose", "sslclient", "-attime", str(int(NOW.timestamp()) + moment),
+            "-CAfile", pki / "ca.pem", tmp_path / "cert.pem", check=False,
+        )  # fmt: skip
+        assert said.endswith(": OK\n") == accepted
+    assert openssl("x509", "-in", tmp_path / "cert.pem", "-noout", "-pubkey") == openssl(
+        "pkey", "-in", tmp_path / "key.pem", "-pubout"
+    )
+
+
+@pytest.mark.parametrize("passphrase", [None, "", PASSPHRASE])
+def test_an_authority_from_text_signs_without_a_disk(pki: Path, tmp_path: Path, passphrase: str | None) -> None:
+    certificate = (pki / "ca.pem").read_text(encoding="ascii")
+    plain = openssl("pkey", "-in", pki / "ca-key.pem", "-passin", f"pass:{PASSPHRASE}")
+    before = contents(tmp_path)
+    authority = _authority.open_authority_from_text(certificate, plain, passphrase, NOW)
+    _authority.issue(authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW)
+    assert contents(tmp_path) == before
+    check_strictly(authority, tmp_path, SERVER)
+    kept = dataclasses.replace(authority, ledger_dir=str(tmp_path / "ledger"))
+    issued = _authority.issue(kept, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW)
+    assert [one.stem for one in (tmp_path / "ledger").iterdir()] == [certificates.serial(issued)]
+
+
+def test_an_authority_from_text_needs_its_passphrase_and_its_certificate(pki: Path, tmp_path: Path) -> None:
+    certificate, key = ((pki / name).read_text(encoding="ascii") for name in ("ca.pem", "ca-key.pem"))
+    assert _authority.open_authority_from_text(certificate, key, PASSPHRASE, NOW).bundle
+    make_authority(tmp_path / "other", now=NOW)
+    other = (tmp_path / "other/ca.pem").read_text(encoding="ascii")
+    refused: list[tuple[tuple[str, str, str | None], str]] = [
+        ((certificate, key, None), "passphrase: it is empty"),
+        ((certificate, key, "wrong"), "ca_key: the passphrase does not open this key"),
+        ((other, key, PASSPHRASE), "ca_key: this key belongs to no certificate in ca_certificate"),
+        ((key, key, PASSPHRASE), "ca_certificate, line 1: a ENCRYPTED PRIVATE KEY is no CERTIFICATE"),
+        ((certificate, certificate, PASSPHRASE), "ca_key: it cannot be read as a private key"),
+    ]
+    for texts, message in refused:
+        with pytest.raises(RemoteApiError, match=message):
+            _authority.open_authority_from_text(*texts, NOW)
+
+
 def test_no_two_authorities_share_a_subject(tmp_path: Path) -> None:
     one, two = (make_authority(tmp_path / name) for name in ("one", "two"))
     assert one.certificate.subject != two.certificate.subject
@@ -125,12 +173,13 @@ def test_every_type_of_key(tmp_path: Path, key_type: str) -> None:
 def check_strictly(authority: _authority.Authority, path: Path, wanted: profiles.Profile) -> str:
     """Issue a certificate, have openssl check it strictly, and return what openssl says about it."""
     key = keys.generate(wanted.key_type)
-    certificate = _authority.issue(authority, key.public_key(), wanted, 90, datetime.now(UTC))
+    certificate = _authority.issue(authority, key.public_key(), wanted, timedelta(days=90), datetime.now(UTC))
     file = path / f"{wanted.usage}.pem"
     file.write_text(certificates.to_pem([certificate]), encoding="ascii")
     (path / f"{wanted.usage}.key").write_bytes(keys.to_pem(key))
     purpose = "sslserver" if wanted.usage == "server" else "sslclient"
-    trusted = Path(authority.path) / "ca.pem"
+    trusted = path / "trusted.pem"
+    trusted.write_text(certificates.to_pem(authority.bundle), encoding="ascii")
     assert openssl("verify", "-x509_strict", "-purpose", purpose, "-CAfile", trusted, file) == f"{file}: OK\n"
     other = "sslclient" if wanted.usage == "server" else "sslserver"
     refused = openssl("verify", "-purpose", other, "-CAfile", trusted, file, check=False)
@@ -161,7 +210,7 @@ def test_dates_are_backdated_and_end_with_the_authority(pki: Path) -> None:
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
     public = keys.generate("ecdsa_p256").public_key()
     later = NOW + timedelta(days=10)
-    normal, long = (_authority.issue(authority, public, SERVER, days, later) for days in (90, 36500))
+    normal, long = (_authority.issue(authority, public, SERVER, timedelta(days=days), later) for days in (90, 36500))
     assert certificates.not_before(normal) == (later - timedelta(minutes=5)).replace(microsecond=0)
     assert certificates.not_after(normal) == (later + timedelta(days=90)).replace(microsecond=0)
     assert certificates.not_after(long) == certificates.not_after(authority.certificate)
@@ -170,7 +219,9 @@ def test_dates_are_backdated_and_end_with_the_authority(pki: Path) -> None:
 
 def test_the_ledger_has_a_copy_of_each(pki: Path) -> None:
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
-    issued = [_authority.issue(authority, authority.key.public_key(), SERVER, 90, NOW) for turn in range(3)]
+    issued = [
+        _authority.issue(authority, authority.key.public_key(), SERVER, timedelta(days=90), NOW) for turn in range(3)
+    ]
     assert len(issued) == 3
     ledger = {one.stem: one.read_text(encoding="ascii") for one in (pki / "issued").iterdir()}
     assert ledger == {certificates.serial(one): certificates.to_pem([one]) for one in issued}
@@ -187,7 +238,10 @@ def test_of_a_request_only_the_key_counts(pki: Path, tmp_path: Path) -> None:
     key = signing_request.public_key((tmp_path / "r.pem").read_text(encoding="ascii"), "ecdsa_p256", "web1")
     authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
     text = openssl(
-        "x509", "-noout", "-text", stdin=certificates.to_pem([_authority.issue(authority, key, SERVER, 9, NOW)])
+        "x509",
+        "-noout",
+        "-text",
+        stdin=certificates.to_pem([_authority.issue(authority, key, SERVER, timedelta(days=9), NOW)]),
     )
     assert "evil" not in text
     assert "CA:TRUE" not in text
@@ -326,7 +380,9 @@ def test_an_authority_made_by_hand_is_taken_as_it_is(tmp_path: Path, cipher: str
     assert not taken.changed
     assert contents(path) == before
     assert taken.authority is not None
-    certificate = _authority.issue(taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, 90, NOW)
+    certificate = _authority.issue(
+        taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW
+    )
     (tmp_path / "c.pem").write_text(certificates.to_pem([certificate]), encoding="ascii")
     assert openssl("verify", "-CAfile", path / "ca.pem", tmp_path / "c.pem").endswith(": OK\n")
     strict = "OK" in openssl("verify", "-x509_strict", "-CAfile", path / "ca.pem", tmp_path / "c.pem", check=False)
@@ -404,15 +460,15 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
     [
         (lambda path: (path / "ca.pem").unlink(), "ca.pem: it is missing, while .*/ca-key.pem is there"),
         (lambda path: (path / "ca-key.pem").unlink(), "ca-key.pem: it is missing, while .*/ca.pem is there"),
-        (lambda path: replace_key(path, *P256, *ENCRYPTED), "ca-key.pem: this key belongs to none of the certificates"),
+        (lambda path: replace_key(path, *P256, *ENCRYPTED), "ca-key.pem: this key belongs to no certificate"),
         (lambda path: replace_key(path, *P256), "ca-key.pem: this private key is not encrypted"),
         (
             lambda path: replace_key(path, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", *ENCRYPTED),
-            "ca-key.pem: a key of type rsa_1024 cannot be an authority's",
+            "ca-key.pem: a key of type rsa_1024 cannot be a CA's",
         ),
         (
             lambda path: replace_key(path, "-algorithm", "X25519", *ENCRYPTED),
-            "ca-key.pem: a key of type X25519PrivateKey cannot be an authority's",
+            "ca-key.pem: a key of type X25519PrivateKey cannot be a CA's",
         ),
         (rewrite("ca-key.pem", lambda _content: b""), "ca-key.pem: it cannot be read as a private key"),
         (rewrite("ca-key.pem", lambda content: content[:200]), "ca-key.pem: it cannot be read as a private key"),
@@ -423,11 +479,11 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
         (rewrite("ca.pem", lambda _content: b"hello"), "ca.pem: it holds no certificate"),
         (
             rewrite("ca.pem", lambda content: content[:300]),
-            "ca.pem, line 1: a certificate begins here and does not end",
+            "ca.pem, line 1: a PEM block begins or ends here, and its other end is missing",
         ),
-        (rewrite("ca.pem", lambda content: content + content[:300]), "ca.pem, line 1.: a certificate begins here"),
-        (sign_again("basicConstraints = CA:FALSE"), "ca.pem: .* it is not marked as an authority's"),
-        (sign_again("subjectKeyIdentifier = hash"), "ca.pem: .* it is not marked as an authority's"),
+        (rewrite("ca.pem", lambda content: content + content[:300]), "ca.pem, line 1.: a PEM block begins or"),
+        (sign_again("basicConstraints = CA:FALSE"), "ca.pem: .* it is not marked as a CA"),
+        (sign_again("subjectKeyIdentifier = hash"), "ca.pem: .* it is not marked as a CA"),
         (sign_again(CA, "keyUsage = cRLSign"), "ca.pem: .* its keyUsage does not allow to sign"),
         (sign_again(CA, "extendedKeyUsage = serverAuth"), "ca.pem: .* does not allow both servers and clients"),
         (lambda path: (path / "ca.pem").unlink() or (path / "ca.pem").mkdir(), "ca.pem: it cannot be read"),
@@ -452,9 +508,9 @@ def test_an_authority_that_is_not_in_date_is_an_error(tmp_path: Path, days_ago: 
     path = tmp_path / "pki"
     make_authority(path, dataclasses.replace(SETTINGS, days=30), NOW - timedelta(days=days_ago))
     before = contents(path)
-    with pytest.raises(AuthorityError, match=f"ca.pem: the authority {cause}"):
+    with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         establish(path)
-    with pytest.raises(AuthorityError, match=f"ca.pem: the authority {cause}"):
+    with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         _authority.trusted(str(path), PASSPHRASE, NOW)
     assert contents(path) == before
 
@@ -464,7 +520,7 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
     path = tmp_path / "pki"
     (make_authority_by_hand if by_hand else make_authority)(path)
     before = contents(path)
-    with pytest.raises(AuthorityError, match="the passphrase does not open this key") as refused:
+    with pytest.raises(TlsError, match="the passphrase does not open this key") as refused:
         establish(path, "wrong-secret")
     assert "wrong-secret" not in str(refused.value)
     assert contents(path) == before
@@ -472,7 +528,7 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
 
 @pytest.mark.parametrize("passphrase", ["", "x" * 1024])
 def test_a_passphrase_that_encrypts_nothing_is_refused(tmp_path: Path, passphrase: str) -> None:
-    with pytest.raises(AuthorityError, match="passphrase: it is"):
+    with pytest.raises(TlsError, match="passphrase: it is"):
         establish(tmp_path / "pki", passphrase)
     assert not (tmp_path / "pki").exists()
 
@@ -486,13 +542,13 @@ def test_any_other_passphrase_opens_what_it_closed(tmp_path: Path, passphrase: s
 def test_bad_places_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x", encoding="utf-8")
-    with pytest.raises(AuthorityError, match="file: this is not a directory"):
+    with pytest.raises(TlsError, match="file: this is not a directory"):
         establish(file)
     with pytest.raises(RemoteApiError, match="file/pki"):
         establish(file / "pki")
-    with pytest.raises(AuthorityError, match="the authority cannot be kept there"):
+    with pytest.raises(TlsError, match="the CA cannot be kept there"):
         establish(Path("/proc/pki"))
-    with pytest.raises(AuthorityError, match="there is no authority"):
+    with pytest.raises(TlsError, match="there is no CA"):
         _authority.open_authority(str(tmp_path / "none"), PASSPHRASE, NOW)
 
 
@@ -513,7 +569,9 @@ def test_while_an_authority_is_replaced_the_one_whose_key_is_there_signs(pki: Pa
     assert taken.authority.certificate == own
     assert taken.authority.bundle == (own, old.certificate)
     assert _authority.trusted(str(pki), PASSPHRASE, NOW) == (own, old.certificate)
-    issued = _authority.issue(taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, 90, NOW)
+    issued = _authority.issue(
+        taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW
+    )
     assert certificates.is_issued_by(issued, own)
 
 
@@ -528,11 +586,11 @@ def test_when_the_certificate_cannot_be_written_no_key_is_left(tmp_path: Path, m
     def refuse(path: str, content: bytes, *, mode: int) -> None:
         """Write the key, but not the certificate."""
         if path.endswith("ca.pem"):
-            raise AuthorityError(path, "the disk is full", "Make room.")
+            raise TlsError(path, "the disk is full", "Make room.")
         real(path, content, mode=mode)
 
     monkeypatch.setattr(_authority, "write_atomically", refuse)
-    with pytest.raises(AuthorityError, match="the disk is full"):
+    with pytest.raises(TlsError, match="the disk is full"):
         establish(tmp_path / "pki")
     monkeypatch.undo()
     assert not (tmp_path / "pki/ca-key.pem").exists()

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     ENGINE_ARGUMENTS,
+    ClientEnvironment,
     Connection,
-    Surroundings,
     resolve,
 )
 from cryptography import x509
@@ -298,7 +298,7 @@ def talking() -> Callable[..., Callable[[socket.socket], None]]:
 def connection_to(address: str, **params: object) -> Connection:
     """Return the connection that a task with these options has, in empty surroundings."""
     defaults = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
-    return resolve({**defaults, "timeout": 3, **params, "docker_host": address}, Surroundings.none())
+    return resolve({**defaults, "timeout": 3, **params, "docker_host": address}, ClientEnvironment.empty())
 
 
 @pytest.fixture(name="connection_to")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import client
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import EngineError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import EngineError
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import (
@@ -165,11 +165,11 @@ def test_bad_answer(
     assert re.search(message, str(caught.value))
     assert server.address in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert caught.value.reached  # /_ping was answered
+    assert engine.answered  # /_ping was
 
 
 @pytest.mark.parametrize(
-    ("then", "message", "reached"),
+    ("then", "message", "answered"),
     [
         (lambda sock: time.sleep(3), "timed out after 1 seconds while waiting for the answer to GET /_ping", False),
         (send(b""), "closed while waiting for the answer to GET /_ping", False),
@@ -179,16 +179,16 @@ def test_bad_answer(
     ],
 )
 def test_first_answer_is_bad(
-    serve: Callable[..., Server], engine_at: Callable[..., Engine], then: Handler, message: str, reached: bool
+    serve: Callable[..., Server], engine_at: Callable[..., Engine], then: Handler, message: str, answered: bool
 ) -> None:
     def handler(sock: socket.socket) -> None:
         sock.recv(65536)
         then(sock)
 
     engine: Engine = engine_at(serve(handler).address, timeout=1)
-    with pytest.raises(EngineError, match=message) as caught:
+    with pytest.raises(EngineError, match=message):
         engine.get_json("/info")
-    assert caught.value.reached is reached
+    assert engine.answered is answered
 
 
 def test_nothing_takes_the_connection(engine_at: Callable[..., Engine]) -> None:
@@ -200,9 +200,9 @@ def test_nothing_takes_the_connection(engine_at: Callable[..., Engine]) -> None:
             sock.setblocking(False)
             sock.connect_ex(listener.getsockname())
         engine: Engine = engine_at(f"tcp://127.0.0.1:{listener.getsockname()[1]}", timeout=1)
-        with pytest.raises(EngineError, match="timed out after 1 seconds while connecting") as caught:
+        with pytest.raises(EngineError, match="timed out after 1 seconds while connecting"):
             engine.get_json("/info")
-        assert not caught.value.reached
+        assert not engine.answered
 
 
 def test_answer_larger_than_the_memory_set_aside(

@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import as_filters
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
     OptionError,
     TimedOutError,
@@ -21,16 +23,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
     ImageName,
+    image_info,
+    image_search,
     json_values,
     parse_image_name,
     pull_image,
     registry_auth,
-)
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.queries import (
-    as_filters,
-    container_info,
-    image_info,
-    image_search,
 )
 
 HUB = "https://index.docker.io/v1/"
@@ -164,6 +162,47 @@ def test_images_by_name(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     found = image_info(engine_at(server.address), names=["a:1", "b/c", "a:1"], everything=False, filters=None)
     assert found == {"images": [{"Id": "1"}], "missing": ["b/c"]}
     assert server.connections == 1
+
+
+ID = "cafe" + "0" * 60
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "found"),
+    [
+        ("cafe", [], False),
+        ("cafe", ["other:latest", "cafe:1"], False),
+        ("cafe", ["cafe:latest"], True),
+        ("sha256:cafe", [], False),
+        ("sha256:cafe", ["sha256:cafe"], True),
+        (ID[:11], [], False),
+        (ID[:12], [], True),
+        (f"sha256:{ID[:12]}", [], True),
+        (f"sha256:{ID}", [], True),
+        ("web:cafe", [], True),  # cannot be an ID
+    ],
+)
+def test_image_whose_id_begins_like_a_name(
+    serve: Any, fake_engine: Any, engine_at: Any, name: str, tags: list[str], found: bool
+) -> None:
+    """Engines take any beginning of an ID."""
+    played = fake_engine({f"GET /images/{name}/json": {"Id": f"sha256:{ID}", "RepoTags": tags}})
+    result = image_info(engine_at(serve(played).address), names=[name], everything=False, filters=None)
+    assert result["missing"] == ([] if found else [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("e3", False), (ID[:11], False), (ID[:12], True), (ID, True), ("prod-40", True), ("/prod-40", True)],
+)
+def test_container_whose_id_begins_like_a_name(
+    serve: Any, fake_engine: Any, engine_at: Any, name: str, found: bool
+) -> None:
+    played = fake_engine({f"GET /containers/{name}/json": {"Id": ID, "Name": "/prod-40"}})
+    played.answers["GET /containers//prod-40/json"] = {"Id": ID, "Name": "/prod-40"}
+    engine = engine_at(serve(played).address)
+    result = container_info(engine, names=[name], everything=False, filters=None, details=False)
+    assert result["missing"] == ([] if found else [name])
 
 
 def test_path_that_the_engine_does_not_know_is_no_missing_image(serve: Any, fake_engine: Any, engine_at: Any) -> None:

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
     EngineError,
     OptionError,
@@ -22,7 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw
 
 
 def request(path: str, method: str = "GET", **params: Any) -> Request:
-    return Request(**{"query": None, "body": None, "headers": None, "accept": None, **params}, method=method, path=path)
+    return Request(method, path, **params)
 
 
 def answering(content: bytes, kind: str = "application/octet-stream") -> Any:
@@ -176,18 +176,162 @@ def test_disk_is_full(serve: Any, talking: Any, engine_at: Any) -> None:
         download(engine_at(server.address), request("/x"), "/proc/x", write=True)
 
 
+def frame(stream: int, content: bytes) -> bytes:
+    return bytes([stream, 0, 0, 0]) + len(content).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (frame(1, b"out\n") + frame(2, b"") + frame(2, b"err\n") + frame(1, b"more"), "out\nerr\nmore"),
+        (frame(1, b"x" * 300), "x" * 300),
+        (b"", ""),
+        (b"short", "short"),
+        (b"a terminal's line\r\n", "a terminal's line\r\n"),
+    ],
+)
+def test_frames_of_logs_are_taken_away(
+    serve: Any, talking: Any, engine_at: Any, content: bytes, text: str, unix: bool
+) -> None:
+    """In pieces that end anywhere."""
+
+    def handler(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for byte in content:
+            sock.sendall(b"1\r\n%c\r\n" % byte)
+        sock.sendall(b"0\r\n\r\n")
+
+    engine = engine_at(serve(talking(handler), unix=unix).address)
+    assert send(engine, request("/containers/web/logs", query={"stdout": True}))["text"] == text
+
+
+def test_frames_are_left_where_no_logs_are(serve: Any, talking: Any, engine_at: Any) -> None:
+    server = serve(talking(answering(frame(1, b"a"))))
+    assert send(engine_at(server.address), request("/containers/web/archive"))["text"] == frame(1, b"a").decode()
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize(
+    ("path", "query", "expected"),
+    [
+        ("/events", {}, {"json": [{"a": 1}]}),
+        ("/containers/web/stats", {}, {"json": [{"a": 1}]}),
+        ("/containers/web/logs", {"follow": True}, {"json": [{"a": 1}]}),
+        ("/events", {"until": 1}, None),
+        ("/containers/web/stats", {"stream": False}, None),
+        ("/containers/json", {}, None),
+    ],
+)
+def test_endless_answer_ends_at_the_time_limit(
+    serve: Any,
+    talking: Any,
+    engine_at: Any,
+    unix: bool,
+    path: str,
+    query: dict[str, Any],
+    expected: dict[str, Any] | None,
+) -> None:
+    def handler(sock: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        sock.sendall(head + b'9\r\n{"a": 1}\n\r\n3\r\n{"a\r\n')
+        sock.recv(1)
+
+    engine = engine_at(serve(talking(handler), unix=unix).address, timeout=1)
+    if expected is None:
+        with pytest.raises(EngineError, match="timed out after 1 seconds"):
+            send(engine, request(path, query=query))
+    else:
+        result = send(engine, request(path, query=query))
+        assert result["timed_out"]
+        assert {"json": result["json"]} == expected
+
+
+def test_endless_answer_in_a_file(serve: Any, talking: Any, engine_at: Any, tmp_path: pathlib.Path) -> None:
+    def handler(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"a\r\n" + frame(1, b"x\n") + b"\r\n")
+        sock.recv(1)
+
+    engine = engine_at(serve(talking(handler)).address, timeout=1)
+    path = tmp_path / "log"
+    result = download(engine, request("/containers/web/logs", query={"follow": 1}), str(path), write=True)
+    assert result["timed_out"]
+    assert path.read_bytes() == b"x\n"
+
+
+def test_src_that_cannot_be_read(engine_at: Any, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OptionError, match=f"^{tmp_path}/no: it cannot be read"):
+        send(engine_at("tcp://127.0.0.1:1"), request("/build", "POST", src=str(tmp_path / "no")))
+
+
+UPLOAD = """
+import resource
+import sys
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import *
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, send
+params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
+with Engine(resolve({**params, "docker_host": sys.argv[1]}, ClientEnvironment.empty())) as engine:
+    engine.api_version
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    send(engine, Request("POST", "/build", src=sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_large_body_takes_no_more_memory(serve: Any, talking: Any, tmp_path: pathlib.Path, unix: bool) -> None:
+    size, received = 100 * 2**20, []
+    path = tmp_path / "context.tar"
+    with path.open("wb") as stream:
+        stream.truncate(size)
+
+    def handler(sock: socket.socket) -> None:
+        line, _body = read_head(sock)
+        if "/_ping" in line:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 0\r\n\r\n")
+            line, _body = read_head(sock)
+        left = size - len(_body)
+        while left and (piece := sock.recv(2**20)):
+            left -= len(piece)
+        received.append((line, left))
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    done = subprocess.run(
+        [sys.executable, "-c", UPLOAD, serve(handler, unix=unix).address, path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ((head, left),) = received
+    assert left == 0
+    assert head.startswith("POST /v1.41/build HTTP/1.1\r\n")
+    assert f"content-length: {size}" in head.lower()
+    assert "content-type: application/x-tar" in head.lower()
+    assert int(done.stdout) < 4096  # KiB
+
+
+def read_head(sock: socket.socket) -> tuple[str, bytes]:
+    """Return the head of a request, and as much of its body as came with it."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += sock.recv(4096)
+    head, body = received.split(b"\r\n\r\n", 1)
+    return head.decode() + "\r\n", body
+
+
 DOWNLOAD = """
 import resource
 import sys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import *
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import *
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download
 params = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
-connection = resolve({**params, "docker_host": sys.argv[1]}, Surroundings.none())
+connection = resolve({**params, "docker_host": sys.argv[1]}, ClientEnvironment.empty())
 with Engine(connection) as engine:
     engine.api_version
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    download(engine, Request("GET", "/x", None, None, None, None), sys.argv[2], write=True)
+    download(engine, Request("GET", "/x"), sys.argv[2], write=True)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

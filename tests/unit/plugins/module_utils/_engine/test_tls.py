@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     EngineError,
     OptionError,
     TlsError,
@@ -88,9 +88,10 @@ def test_environment_has_no_say(
 def test_engine_wants_a_client_certificate(
     mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine]
 ) -> None:
-    with pytest.raises(TlsError, match="the engine wants a client certificate, and none was given") as caught:
-        engine_at(mutual_engine.address, ca_path=str(authority.path)).get_json("/info")
-    assert not caught.value.reached
+    engine = engine_at(mutual_engine.address, ca_path=str(authority.path))
+    with pytest.raises(TlsError, match="the engine wants a client certificate, and none was given"):
+        engine.get_json("/info")
+    assert not engine.answered
 
 
 def test_client_certificate_of_another_authority(
@@ -100,7 +101,7 @@ def test_client_certificate_of_another_authority(
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, ca_path=str(authority.path), cert_path=str(folder)).get_json("/info")
     assert re.search(
-        rf"the engine refuses the client certificate {folder}/cert.pem: .*authority|the connection was closed",
+        rf"the engine refuses the client certificate {folder}/cert.pem: .*CA|the connection was closed",
         str(caught.value),
     )
 
@@ -143,10 +144,11 @@ def tls_server(
 
 def failure(engine_at: Callable[..., Engine], server: Server, **params: t.Any) -> str:
     """Return the message with which a connection fails."""
+    engine = engine_at(server.address, **params)
     with pytest.raises(TlsError) as caught:
-        engine_at(server.address, **params).get_json("/info")
+        engine.get_json("/info")
     assert "\n" not in str(caught.value)
-    assert not caught.value.reached
+    assert not engine.answered
     return str(caught.value)
 
 
@@ -178,7 +180,7 @@ def test_expired_authority(
     authority = make_authority("old", "Old CA", not_after=end)
     server = tls_server(authority.issue("engine1"))
     message = failure(engine_at, server, ca_path=str(authority.path))
-    expected = f"the authority's certificate (Old CA) in {authority.path} expired on {end:%Y-%m-%d %H:%M:%S} UTC"
+    expected = f"the CA's certificate (Old CA) in {authority.path} expired on {end:%Y-%m-%d %H:%M:%S} UTC"
     assert expected in message
 
 
@@ -220,7 +222,7 @@ def test_engine_certificate_of_another_authority(
 ) -> None:
     server = tls_server(other_authority.issue("engine1"))
     message = failure(engine_at, server, ca_path=str(authority.path))
-    assert f"(engine1) was signed by Other CA, not by the authority in {authority.path} (Our CA)" in message
+    assert f"(engine1) was signed by Other CA, not by the CA in {authority.path} (Our CA)" in message
 
 
 def test_authority_of_the_same_name(
@@ -231,7 +233,7 @@ def test_authority_of_the_same_name(
 ) -> None:
     server = tls_server(make_authority("older", "Our CA").issue("engine1"))
     message = failure(engine_at, server, ca_path=str(authority.path))
-    assert "was signed by another authority with the same name (Our CA), not by the authority in" in message
+    assert "was signed by another CA with the same name (Our CA), not by the CA in" in message
 
 
 def test_system_authorities_are_not_enough_for_an_own_one(
@@ -239,7 +241,7 @@ def test_system_authorities_are_not_enough_for_an_own_one(
 ) -> None:
     server = tls_server(authority.issue("engine1"))
     message = failure(engine_at, server, tls=True)
-    assert "was signed by Our CA, not by one of the system's authorities" in message
+    assert "was signed by Our CA, not by one of the system's CAs" in message
 
 
 def test_self_signed_engine_certificate(

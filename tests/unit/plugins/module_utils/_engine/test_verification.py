@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
+import pathlib
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import checks, verification
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import verification
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import (
     VERIFY_ARGUMENTS,
+    Identities,
     verify,
 )
 
@@ -22,6 +24,7 @@ OPEN = (
     "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption.\n"
     "         Access to the remote API is equivalent to root access on the host."
 )
+GO_REFUSES_PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 NAMES = [
     "server_certificate",
     "info",
@@ -48,14 +51,26 @@ def information(**more: Any) -> dict[str, Any]:
 def engine(serve: Any, fake_engine: Any, server_context: Any, authority: Any, host: Any) -> Callable[..., str]:
     """Return a function that starts an engine and returns its address."""
 
-    def start(info: dict[str, Any] | None = None, *, mutual: bool = True, tls: bool = True, **certificate: Any) -> str:
+    def start(
+        info: dict[str, Any] | None = None,
+        *,
+        mutual: bool = True,
+        tls: bool = True,
+        name: str = "docker1",
+        **certificate: Any,
+    ) -> str:
         played = fake_engine({"GET /info": info or information()})
-        folder = authority.issue("docker1", **{"addresses": (host,), **certificate}) if tls else None
+        folder = authority.issue(name, **{"addresses": (host,), **certificate}) if tls else None
         context = server_context(folder, mutual=mutual) if tls else None
         address: str = serve(played, context=context, host=host).address
         return address
 
     return start
+
+
+def pem(folder: pathlib.Path) -> bytes:
+    """Return the text of a certificate and its key."""
+    return (folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes()
 
 
 @pytest.fixture
@@ -64,10 +79,9 @@ def check(authority: Any, other_authority: Any) -> Callable[..., dict[str, Any]]
     admin = authority.issue("admin", server=False)
     foreign = other_authority.issue("foreign", server=False)
 
-    def run(address: str, **params: Any) -> dict[str, Any]:
-        stranger = (str(foreign / "cert.pem"), str(foreign / "key.pem"))
+    def run(address: str | None, host: str = "unused.invalid", **params: Any) -> dict[str, Any]:
         merged = {**DEFAULTS, "timeout": 5, "cert_path": str(admin), "docker_host": address, **params}
-        return verify(merged, "unused.invalid", local=False, stranger=stranger)
+        return verify(merged, host, local=False, identities=Identities(None, pem(foreign)))
 
     return run
 
@@ -142,7 +156,9 @@ def test_engine_that_warns(engine: Any, check: Any) -> None:
 
 
 def test_no_engine_at_all(check: Any, host: Any) -> None:
-    result = check(f"tcp://{host}:2376")
+    with socket.socket() as silent:  # bound and not listening, so that nothing else takes the port meanwhile
+        silent.bind((host, 0))
+        result = check(f"tcp://{host}:{silent.getsockname()[1]}", tls=True)
     assert set(failed(result)) == set(NAMES) - {"engine_warnings", "insecure_port_closed"}
     assert "the connection was refused, so nothing listens there" in result["msg"]
     assert "could not be tried" in result["msg"]
@@ -163,7 +179,7 @@ def test_something_else_answers(
     assert "is not an engine's answer" in result["msg"]
 
 
-@pytest.mark.parametrize("kind", ["engine", "silent", "other"])
+@pytest.mark.parametrize("kind", ["engine", "silent", "other", "locked"])
 def test_insecure_port_is_open(
     engine: Any,
     check: Any,
@@ -173,17 +189,27 @@ def test_insecure_port_is_open(
     kind: str,
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(checks, "CLOSED_PORT_WAIT", 0.5)
+    monkeypatch.setattr(verification, "CLOSED_PORT_WAIT", 0.5)
     handlers: dict[str, Callable[[socket.socket], object]] = {
         "engine": fake_engine({}),
         "silent": lambda sock: sock.recv(1000) and sock.recv(1),
         "other": lambda sock: sock.recv(1000) and sock.send(b"hello\r\n"),
+        "locked": lambda sock: sock.recv(1000) and sock.send(GO_REFUSES_PLAIN_HTTP),
     }
     serve(handlers[kind], host=host, port=2375)
     result = check(engine())
     assert failed(result) == ["insecure_port_closed"]
-    expected = "port 2375 answers without TLS (status 200)" if kind == "engine" else "port 2375 is open ("
-    assert expected in result["msg"]
+    expected = {
+        "engine": "port 2375 answers without TLS (status 200)",
+        "locked": "port 2375 is open, and speaks TLS",
+    }
+    assert expected.get(kind, "port 2375 is open (") in result["msg"]
+
+
+def test_port_2375_that_is_meant_to_speak_tls(check: Any, host: Any) -> None:
+    listened = ["tcp://0.0.0.0:1", "tcp://0.0.0.0:2375"]
+    result = check(None, host=host, listen=listened, tls=True)
+    assert "insecure_port_closed" not in [one["name"] for one in result["checks"]]
 
 
 def test_server_that_refuses_by_status(serve: Any, server_context: Any, authority: Any, check: Any, host: Any) -> None:
@@ -268,19 +294,46 @@ def test_options_that_cannot_be_used(check: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "params", "address"),
+    ("host", "params", "addresses"),
     [
-        ("docker1", {}, "tcp://docker1:2376"),
-        ("docker1", {"tls": False}, "tcp://docker1:2375"),
-        ("docker1", {"port": 4243}, "tcp://docker1:4243"),
-        ("2001:db8::1", {}, "tcp://[2001:db8::1]:2376"),
-        ("docker1", {"docker_host": "tcp://other:1", "port": 2}, "tcp://other:1"),
+        ("nowhere.invalid", {}, ["tcp://nowhere.invalid:2376"]),
+        ("nowhere.invalid", {"tls": False}, ["tcp://nowhere.invalid:2375"]),
+        ("nowhere.invalid", {"port": 4243}, ["tcp://nowhere.invalid:4243"]),
+        ("64:ff9b::1", {}, ["tcp://[64:ff9b::1]:2376"]),
+        ("unused", {"docker_host": "tcp://nowhere.invalid:1", "port": 2}, ["tcp://nowhere.invalid:1"]),
+        (
+            "nowhere.invalid",
+            {"listen": ["tcp://0.0.0.0:2376", "tcp://[::]:2376", "tcp://other.invalid:4243", "tcp://127.0.0.1:1"]},
+            ["tcp://127.0.0.1:1", "tcp://nowhere.invalid:2376", "tcp://other.invalid:4243"],
+        ),
+        ("64:ff9b::1", {"listen": ["tcp://[::]:2376"], "docker_host": "tcp://other:1"}, ["tcp://[64:ff9b::1]:2376"]),
     ],
 )
-def test_address_that_is_checked(host: str, params: dict[str, Any], address: str) -> None:
-    assert verification._connection({**DEFAULTS, **params}, host).address == address
-
-
-def test_environment_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_that_are_checked(
+    host: str, params: dict[str, Any], addresses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://variable:1")
-    assert verification._connection(DEFAULTS, "docker1").address == "tcp://docker1:2376"
+    merged = {**DEFAULTS, "timeout": 1, "negative_checks": False, **params}
+    result = verify(merged, host, local=False)
+    assert list(dict.fromkeys(one["address"] for one in result["checks"])) == addresses
+    assert ["skipped"] * ("tcp://127.0.0.1:1" in addresses) == [one["name"] for one in result["checks"] if one["ok"]]
+
+
+def test_several_addresses_of_a_host(engine: Any, check: Any, host: Any) -> None:
+    locked, opened = engine(), engine(mutual=False, name="docker2")
+    result = check(None, host=host, listen=[one.replace(host, "[::]") for one in (locked, opened)])
+    assert [one["name"] for one in result["checks"]] == [*NAMES[:-1], *NAMES]
+    assert [(one["address"], one["name"]) for one in result["checks"] if not one["ok"]] == [
+        (opened, "anonymous_refused"),
+        (opened, "foreign_certificate_refused"),
+    ]
+    assert result["msg"].startswith(f"{opened}: 2 of 13 checks failed: anonymous_refused at {opened} (")
+
+
+def test_client_and_authority_in_memory(engine: Any, authority: Any, host: Any) -> None:
+    """As the action plugin has them: the engine's certificate is verified and its client let in, without any file."""
+    texts = {"ca_certificate": authority.path.read_text(), "docker_host": engine()}
+    client = pem(authority.issue("ephemeral", server=False))
+    params = {**DEFAULTS, "timeout": 5, "negative_checks": False, **texts}
+    assert failed(verify(params, host, local=False, identities=Identities(client))) == []
+    assert failed(verify(params, host, local=False)) == ["info"]

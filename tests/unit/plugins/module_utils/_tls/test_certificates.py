@@ -34,11 +34,12 @@ def test_a_bundle_keeps_its_order_and_may_have_text_between_its_parts(
     ("damage", "line", "cause"),
     [
         (lambda pem: pem + "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 1, "cannot be read"),
-        (lambda pem: pem + pem[:200], 1, "does not end"),
-        (lambda pem: pem + "-----BEGIN CERTIFICATE-----\n" + pem, 2, "do not follow each other"),
-        (lambda pem: pem + "-----END CERTIFICATE-----\n", 1, "do not follow each other"),
-        (lambda pem: pem + "-----BEGIN CERTIFICATE----\n", 1, "neither a BEGIN nor an END line"),
+        (lambda pem: pem + pem[:200], 1, "its other end is missing"),
+        (lambda pem: pem + "-----BEGIN CERTIFICATE-----\n" + pem, 1, "cannot be read"),
+        (lambda pem: pem + "-----END CERTIFICATE-----\n", 1, "its other end is missing"),
+        (lambda pem: pem + "-----BEGIN CERTIFICATE----\n", 1, "its other end is missing"),
         (lambda pem: pem + pem.replace("CERTIFICATE", "EC PRIVATE KEY"), 1, "a EC PRIVATE KEY is no CERTIFICATE"),
+        (lambda pem: pem + f"x{pem}", 1, "its other end is missing"),
         (lambda pem: pem + pem.replace("M", "*", 1), 1, "cannot be read"),
         (lambda pem: pem + pem[:100] + pem[101:], 1, "cannot be read"),
         (lambda pem: pem + pem[:100] + "*" + pem[100:], 1, "cannot be read"),
@@ -55,6 +56,12 @@ def test_a_broken_part_is_an_error_with_its_line(
     assert cause in str(refused.value)
 
 
+def test_an_end_line_must_stand_alone_as_the_engine_looks_for_it_there(authority: _authority.Authority) -> None:
+    pem = certificates.to_pem([authority.certificate])
+    with pytest.raises(TlsError, match=f"ca.pem, line {len(pem.splitlines()) - 1}: "):
+        certificates.load_bundle(pem.replace("\n-----END", "-----END").encode(), "ca.pem")
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"hello", b"\xff\xfe\x00"])
 def test_text_without_a_certificate_is_an_error(content: bytes) -> None:
     with pytest.raises(TlsError, match="it holds no certificate"):
@@ -62,7 +69,9 @@ def test_text_without_a_certificate_is_an_error(content: bytes) -> None:
 
 
 def test_facts_are_what_openssl_says(tmp_path: Path, authority: _authority.Authority) -> None:
-    certificate = _authority.issue(authority, keys.generate("ecdsa_p256").public_key(), PROFILE, 90, NOW)
+    certificate = _authority.issue(
+        authority, keys.generate("ecdsa_p256").public_key(), PROFILE, datetime.timedelta(days=90), NOW
+    )
     file = tmp_path / "one.pem"
     file.write_text(certificates.to_pem([certificate]), encoding="ascii")
     said = openssl(
@@ -83,7 +92,9 @@ def test_moments_are_aware_and_in_utc() -> None:
 def test_who_issued_a_certificate_is_told_by_the_signature(tmp_path: Path, key_type: str) -> None:
     settings = _authority.Settings(SETTINGS.common_name, 30, key_type)
     ours, theirs = (make_authority(tmp_path / name, settings) for name in ("ours", "theirs"))
-    certificate = _authority.issue(ours, keys.generate("ecdsa_p256").public_key(), PROFILE, 1, NOW)
+    certificate = _authority.issue(
+        ours, keys.generate("ecdsa_p256").public_key(), PROFILE, datetime.timedelta(days=1), NOW
+    )
     assert certificates.is_issued_by(certificate, ours.certificate)
     assert certificates.is_issued_by(ours.certificate, ours.certificate)
     assert not certificates.is_issued_by(certificate, theirs.certificate)

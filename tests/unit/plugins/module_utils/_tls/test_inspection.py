@@ -36,7 +36,7 @@ DAYS = timedelta(days=1)
 
 def issue(authority: _authority.Authority, wanted: profiles.Profile = PROFILE, days: int = 365) -> x509.Certificate:
     """Return a certificate of the authority for a new key."""
-    return _authority.issue(authority, keys.generate(wanted.key_type).public_key(), wanted, days, NOW)
+    return _authority.issue(authority, keys.generate(wanted.key_type).public_key(), wanted, timedelta(days=days), NOW)
 
 
 def reasons(
@@ -47,8 +47,8 @@ def reasons(
     exact: bool = True,
 ) -> list[str]:
     """Return why the certificate is not what PROFILE says, that much later."""
-    standard = inspection.Standard(PROFILE, (authority.certificate,), exact, 30 * DAYS)
-    return inspection.reasons([certificate], standard, NOW + after)
+    criteria = inspection.Criteria(PROFILE, (authority.certificate,), exact, 30 * DAYS)
+    return inspection.reasons([certificate], criteria, NOW + after)
 
 
 @pytest.mark.parametrize("key_type", keys.KEY_TYPES)
@@ -57,8 +57,8 @@ def test_what_the_authority_issues_is_what_the_host_expects(
     authority: _authority.Authority, usage: str, key_type: str
 ) -> None:
     wanted = dataclasses.replace(PROFILE, usage=usage, key_type=key_type)
-    standard = inspection.Standard(wanted, (authority.certificate,), True, 30 * DAYS)
-    assert inspection.reasons([issue(authority, wanted)], standard, NOW) == []
+    criteria = inspection.Criteria(wanted, (authority.certificate,), True, 30 * DAYS)
+    assert inspection.reasons([issue(authority, wanted)], criteria, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,12 @@ def by_openssl(path: Path, authority: _authority.Authority, extensions: str) -> 
     """Return a certificate that openssl signs with the authority's key, with these extensions and subject CN=other."""
     (path / "ext.cnf").write_text(extensions, encoding="utf-8")
     (path / "ca.key").write_bytes(keys.to_pem(authority.key))
+    (path / "ca.pem").write_text(certificates.to_pem(authority.bundle), encoding="ascii")
     openssl(
         "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other", "-keyout", path / "k.pem", "-out", path / "r.pem"
     )
     openssl(
-        "x509", "-req", "-in", path / "r.pem", "-CA", Path(authority.path) / "ca.pem", "-CAkey", path / "ca.key",
+        "x509", "-req", "-in", path / "r.pem", "-CA", path / "ca.pem", "-CAkey", path / "ca.key",
         "-CAcreateserial", "-days", "90", "-extfile", path / "ext.cnf", "-out", path / "c.pem",
     )  # fmt: skip
     return certificates.load_bundle((path / "c.pem").read_bytes(), "c.pem")[0]
@@ -161,13 +162,13 @@ def test_of_our_own_authority_every_extension_is_compared(tmp_path: Path, author
 def test_a_certificate_by_way_of_an_intermediate_authority(tmp_path: Path, authority: _authority.Authority) -> None:
     between = by_openssl(tmp_path, authority, "basicConstraints = critical, CA:TRUE\nkeyUsage = keyCertSign")
     key = keys.load((tmp_path / "k.pem").read_bytes())
-    lower = _authority.Authority(str(tmp_path / "lower"), between, key, (between,))
+    lower = _authority.Authority(between, key, (between,), None)
     leaf = issue(lower)
-    standard = inspection.Standard(PROFILE, (authority.certificate,), False, 30 * DAYS)
-    assert inspection.reasons([leaf, between], standard, NOW) == []
-    assert inspection.reasons([leaf, authority.certificate, between], standard, NOW) == []
-    assert inspection.reasons([leaf], standard, NOW)[0].startswith("it was issued by another authority")
-    assert inspection.reasons([leaf, leaf], standard, NOW)[0].startswith("it was issued by another authority")
+    criteria = inspection.Criteria(PROFILE, (authority.certificate,), False, 30 * DAYS)
+    assert inspection.reasons([leaf, between], criteria, NOW) == []
+    assert inspection.reasons([leaf, authority.certificate, between], criteria, NOW) == []
+    assert inspection.reasons([leaf], criteria, NOW)[0].startswith("it was issued by another authority")
+    assert inspection.reasons([leaf, leaf], criteria, NOW)[0].startswith("it was issued by another authority")
 
 
 @pytest.mark.parametrize(("days", "text"), [(-7300, "valid from"), (4000, "valid until")])

@@ -104,11 +104,12 @@ def test_answer_of_the_engine_is_returned(serve: Any, fake_engine: Any) -> None:
 )
 def test_check_mode_of_engine_api(serve: Any, fake_engine: Any, method: str, sent: bool) -> None:
     played = fake_engine({f"{method} /x": {}})
-    params = {"docker_host": serve(played).address, "method": method, "path": "/v1.41/x", "status_code": [200]}
+    params = {"docker_host": serve(played).address, "method": method, "path": "/v1.41/x", "status_code": [200, 409]}
     assert result_of("engine_api", **params)["changed"] is not sent
     assert [line for line, _body in played.requests] == [f"{method} /v1.41/x"]
     played.requests.clear()
     result = result_of("engine_api", check=True, **params)
     assert result["changed"] is not sent
     assert [line for line, _body in played.requests] == ([f"{method} /v1.41/x"] if sent else [])
-    assert ("status" in result) is sent
+    assert result["status"] == 200  # what the documented changed_when looks at
+    assert ("headers" in result) is sent

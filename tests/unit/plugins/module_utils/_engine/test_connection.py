@@ -13,15 +13,15 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.error_kinds import OptionError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.network import TlsOptions
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.options import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     DEFAULT_ADDRESS,
     ENGINE_ARGUMENTS,
+    ClientEnvironment,
     Connection,
-    Surroundings,
+    TlsOptions,
     resolve,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import OptionError
 
 DEFAULTS = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
 
@@ -49,7 +49,7 @@ def fill(folder: pathlib.Path, *names: str) -> pathlib.Path:
 
 def meant(home: pathlib.Path, environ: dict[str, str] | None = None, **params: Any) -> Connection:
     """Return the connection that is meant."""
-    return resolve({**DEFAULTS, **params}, Surroundings(environ or {}, str(home)))
+    return resolve({**DEFAULTS, **params}, ClientEnvironment(environ or {}, str(home)))
 
 
 def add_context(home: pathlib.Path, name: str, host: str, *files: str, skip: bool = False) -> None:
@@ -142,6 +142,26 @@ def test_context_that_checks_nothing(home: pathlib.Path) -> None:
     add_context(home, "web1", "tcp://web1:2376", skip=True)
     use_context(home, "web1")
     assert meant(home).tls == TlsOptions(False, None, None, None, "web1")
+
+
+@pytest.mark.parametrize(
+    ("files", "skip", "tls"),
+    [
+        (("cert.pem", "key.pem"), False, True),
+        (("ca.pem",), False, True),
+        ((), True, True),
+        (("cert.pem", "key.pem"), True, True),
+        ((), False, False),
+    ],
+)
+def test_context_is_never_plain_by_oversight(home: pathlib.Path, files: tuple[str, ...], skip: bool, tls: bool) -> None:
+    add_context(home, "web1", "tcp://web1:4243", *files, skip=skip)
+    use_context(home, "web1")
+    spoken = meant(home).tls
+    assert (spoken is not None) is tls
+    if spoken:
+        assert (spoken.verify, spoken.client_cert is not None) == (not skip, "cert.pem" in files)
+    assert meant(home, tls=False).tls is None
 
 
 def test_context_over_the_socket(home: pathlib.Path) -> None:
@@ -273,7 +293,7 @@ def test_api_version(home: pathlib.Path) -> None:
 
 def test_nothing_around_the_task_counts_when_told_so(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://variable:2375")
-    assert resolve(DEFAULTS, Surroundings.none()).address == DEFAULT_ADDRESS
-    assert resolve(DEFAULTS, Surroundings.of_process()).host == "variable"
+    assert resolve(DEFAULTS, ClientEnvironment.empty()).address == DEFAULT_ADDRESS
+    assert resolve(DEFAULTS, ClientEnvironment.of_process()).host == "variable"
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    assert Surroundings.of_process().config_dir == str(tmp_path)
+    assert ClientEnvironment.of_process().config_dir == str(tmp_path)
