@@ -12,7 +12,11 @@ MAKEFLAGS += --no-print-directory
 
 with := tests/tools/with
 
-.PHONY: help demo test lint format unit oldest integration molecule build prepare clean clean-cache
+# What "make fresh" does, and where.
+SUITES := bookworm trixie
+WHAT := demo test
+
+.PHONY: help demo test fresh lint format unit oldest integration molecule build bench prepare clean clean-cache
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -20,13 +24,11 @@ help: ## say what can be made
 demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and talk to it
 	@$(with) test tests/lab/demo
 
-# pytest over the lab comes last: its closing line is the run's.
 test: prepare ## run every check and test
-	@$(MAKE) lint
-	@$(MAKE) molecule
-	@$(MAKE) oldest
-	@$(MAKE) unit
-	@$(MAKE) integration
+	@tests/tools/run-parts lint molecule oldest unit integration
+
+fresh: ## make demo and test on bare Debian systems: SUITES and WHAT choose others
+	@tests/tools/fresh $(SUITES) -- $(WHAT)
 
 lint: prepare ## run every linter, and ansible-test sanity
 	@tests/tools/lint
@@ -52,11 +54,14 @@ molecule: prepare ## run the molecule scenarios
 build: prepare ## build the tarball into dist/
 	@$(with) test ansible-galaxy collection build --force --output-path dist
 
+bench: prepare ## measure a fleet of lab hosts against a peer playbook and a ping
+	@$(with) test python benchmarks/fleet.py
+
 prepare:
 	@tests/tools/prepare
 
 clean: ## remove what was made in the checkout
-	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output changelogs/.plugin-cache.yaml
+	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output benchmarks/output changelogs/.plugin-cache.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-cache: ## remove the virtual environments and the rest of the tools' cache (the lab has its own)

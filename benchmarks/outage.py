@@ -25,7 +25,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 LAB = CHECKOUT / "tests/lab/lab"
 HOST = "outage"
-CODE = ("plugins/module_utils/_daemon", "plugins/module_utils/_files.py", "plugins/module_utils/_errors.py")
+CODE = ("plugins/module_utils",)
 TARGETS = {"outage": 1.3, "no change": 2.0}
 
 # Runs on the host: how long the local socket gave no answer while each command ran, in seconds, the commands in turn.

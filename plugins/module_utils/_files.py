@@ -195,6 +195,27 @@ def make_directories(path: str, mode: int) -> None:
             raise files_error(directory, "created", problem) from problem
 
 
+def write_change(change: Change) -> None:
+    """Carry out one change, in one step. Raises FilesError; then the file is as it was.
+
+    A file of which only owner or mode changes keeps its time, so that nobody takes it for a new one.
+    """
+    if change.after is None:
+        remove_file(change.path)
+        return
+    make_directories(change.path, 0o755)
+    old = change.before or FileState(b"", 0o644, 0, 0, 0)
+    same = change.before is not None and change.before.content == change.after
+    write_atomically(
+        change.path,
+        change.after,
+        mode=old.mode if change.mode is None else change.mode,
+        uid=old.uid if change.uid is None else change.uid,
+        gid=old.gid if change.gid is None else change.gid,
+        mtime_ns=old.mtime_ns if same else None,
+    )
+
+
 __all__ = (
     "Change",
     "FileState",
@@ -208,4 +229,5 @@ __all__ = (
     "remove_leftovers",
     "sync_directory",
     "write_atomically",
+    "write_change",
 )

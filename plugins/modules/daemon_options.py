@@ -35,6 +35,12 @@ options:
     type: list
     elements: str
     default: []
+  allow_insecure:
+    description:
+      - Whether the daemon may listen on TCP addresses beyond loopback without C(tlsverify). Everybody who reaches them
+        is root on the host.
+    type: bool
+    default: false
   exclusive:
     description: Take away all options in the variable that are not in O(options).
     type: bool
@@ -42,6 +48,8 @@ options:
   path:
     description:
       - The options file. By default the one that the unit reads, or else C(/etc/default/docker).
+      - Only systemd reads it, so the module refuses a line that needs a shell to set the variable, such as one with
+        C(export), C(+=), C($) or a comment after the value. Other lines may be shell and are left alone.
     type: path
   variable:
     description:
@@ -208,15 +216,16 @@ import typing as t
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.configure import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import runner, unit_name
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode, Outcome, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner, unit_name
 
 _ARGUMENT_SPEC: dict[str, t.Any] = {
     "options": {"type": "dict", "default": {}},
     "remove": {"type": "list", "elements": "str", "default": []},
+    "allow_insecure": {"type": "bool", "default": False},
     "exclusive": {"type": "bool", "default": False},
     "path": {"type": "path"},
     "variable": {"type": "str"},
@@ -243,6 +252,7 @@ def _request(params: t.Mapping[str, t.Any]) -> Request:
         on_conflict=params["on_conflict"],
         daemon_json=params["daemon_json"],
         live_restore=params["live_restore"],
+        allow_insecure=params["allow_insecure"],
     )
 
 

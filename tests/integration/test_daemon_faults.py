@@ -32,7 +32,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults 
 )
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, HERE, LAB, Host, Lab
 
-CODE = ("plugins/module_utils/_daemon", "plugins/module_utils/_files.py", "plugins/module_utils/_errors.py")
+CODE = ("plugins/module_utils",)
 ON_HOST = "/root/faults/on_host.py"
 TLS = {
     "host": ["tcp://0.0.0.0:2376"],

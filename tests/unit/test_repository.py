@@ -67,17 +67,6 @@ def assigned_yaml(path: pathlib.Path, name: str) -> t.Any:
     raise AssertionError(f"{path} assigns nothing to {name}")
 
 
-def imports(path: pathlib.Path) -> set[str]:
-    """Return the full names of the modules, and of what is taken from them, that the Python file imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
-
-
 def readme_table(heading: str) -> dict[str, str]:
     """Return the first two columns of the README's table below the heading; a row of two names counts as two rows."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
@@ -148,14 +137,6 @@ def test_shared_code_is_marked_as_private(path: pathlib.Path) -> None:
     inside = path.relative_to(ROOT / "plugins").parts[1]
     assert inside.startswith("_")
     assert "is PRIVATE to the collection" in path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("path", SHARED_CODE, ids=relative)
-def test_cores_know_nothing_of_modules(path: pathlib.Path) -> None:
-    """The cores take and return values, so that they can be tested, and used by modules and action plugins alike."""
-    core = path.relative_to(ROOT / "plugins").parts[1] in {"_tls", "_daemon", "_engine"} or "plugin_utils" in path.parts
-    if core:
-        assert [name for name in imports(path) if name.startswith("ansible.module_utils.basic")] == []
 
 
 def test_supported_ansible_core_is_told_the_same_everywhere() -> None:

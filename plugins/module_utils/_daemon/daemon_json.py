@@ -34,6 +34,10 @@ class Conflict:
     from_flag: str
     from_file: str
 
+    def __str__(self) -> str:
+        """Return the key with both values, for a message."""
+        return f"{self.key} (on the command line: {self.from_flag}; in the file: {self.from_file})"
+
 
 def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
     """Return what the file says; nothing where it is absent or empty, as for dockerd.
@@ -45,11 +49,11 @@ def parse(content: bytes | None, path: str) -> dict[str, t.Any]:
         return {}
     try:
         found = json.loads(text)
-    except ValueError as problem:
-        line = getattr(problem, "lineno", 1)
-        raise errors.bad_json(f"{path}:{line}", getattr(problem, "msg", str(problem))) from problem
+    except ValueError as exc:
+        line = getattr(exc, "lineno", 1)
+        raise errors.bad_json(where=f"{path}:{line}", why=getattr(exc, "msg", str(exc))) from exc
     if not isinstance(found, dict):
-        raise errors.no_json_object(path)
+        raise errors.no_json_object(path=path)
     return found
 
 
@@ -82,10 +86,9 @@ def listening(configuration: t.Mapping[str, t.Any]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def edit(configuration: t.Mapping[str, t.Any], remove: t.Collection[str], settings: t.Mapping[str, t.Any]) -> bytes:
-    """Return the file without some keys and with some settings, all else in the same order, indented by four blanks."""
-    kept = {key: value for key, value in configuration.items() if key not in remove}
-    return (json.dumps({**kept, **settings}, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
+def render(configuration: t.Mapping[str, t.Any]) -> bytes:
+    """Return the file for a configuration, indented by four blanks."""
+    return (json.dumps(configuration, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-__all__ = ("Conflict", "conflicts", "edit", "listening", "parse")
+__all__ = ("Conflict", "conflicts", "listening", "parse", "render")

@@ -35,14 +35,14 @@ def guarded(rescue: t.Callable[[], None]) -> t.Iterator[None]:
         with theirs:
             try:
                 child = os.fork()
-            except OSError as problem:
-                raise errors.no_guard(problem.strerror or str(problem)) from problem
+            except OSError as exc:
+                raise errors.no_guard(why=exc.strerror or str(exc)) from exc
             if not child:
                 ours.close()
                 _stand_guard(theirs, rescue)
         try:
             if ours.recv(len(_READY)) != _READY:
-                raise errors.no_guard("it ended at once")
+                raise errors.no_guard(why="it ended at once")
             yield
         except RemoteApiError:
             _dismiss(ours)
@@ -75,8 +75,8 @@ def _stand_guard(guarded_process: socket.socket, rescue: t.Callable[[], None]) -
         guarded_process.send(_READY)
         if guarded_process.recv(len(_DONE)) != _DONE:
             rescue()
-    except (RemoteApiError, OSError, ValueError, SystemExit) as problem:
-        syslog.syslog(syslog.LOG_ERR, f"{type(problem).__name__}: {problem}")
+    except (RemoteApiError, OSError, ValueError, SystemExit) as exc:
+        syslog.syslog(syslog.LOG_ERR, f"{type(exc).__name__}: {exc}")
     finally:
         os._exit(0)  # never back into the code of the guarded process
 

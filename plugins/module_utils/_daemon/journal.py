@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    Change,
     FileState,
     files_error,
     make_directories,
@@ -58,7 +59,7 @@ ExecStart=/bin/sh {script}
 # are those of the change, so it has to read them again.
 _SCRIPT = """\
 is() {{ [ "$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1)" = "$2" ]; }}
-put() {{ cp -p "$1" "$2.undo" && mv -f "$2.undo" "$2"; }}
+put() {{ cp -p "$2" "$3.undo" && chmod "$1" "$3.undo" && mv -f "$3.undo" "$3"; }}
 {lines}
 rm -f {units}
 exec systemctl daemon-reload
@@ -99,11 +100,14 @@ class Journal:
         self._service = service
         self._target_path = f"{unit_directory}/multi-user.target.d/{unit}.conf"
 
-    def begin(self, changes: t.Sequence[tuple[str, FileState | None, bytes | None]]) -> Undo:
-        """Write down, durably, what is at each path before it is changed: (path, before, after). Raises FilesError."""
+    def begin(self, changes: t.Sequence[Change]) -> Undo:
+        """Write down, durably, what is at each path before it is changed. Raises FilesError.
+
+        Replaced private keys are among it: what is written is readable by root alone.
+        """
         self._disarm_boot()
-        entries = tuple(Entry(path, before, _digest(after)) for path, before, after in changes)
-        missing = [missing_directories(path) for path, before, after in changes if after is not None]
+        entries = tuple(Entry(change.path, change.before, _digest(change.after)) for change in changes)
+        missing = [missing_directories(change.path) for change in changes if change.after is not None]
         undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)))
         text = json.dumps(
             {"version": 1, "entries": [_to_json(entry) for entry in entries], "directories": undo.directories}, indent=1
@@ -123,7 +127,7 @@ class Journal:
         for number, entry in enumerate(entries, 1):
             copy, old = f"{self.path}.{number}", entry.before
             if old is not None:
-                write_atomically(copy, old.content, mode=old.mode, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
+                write_atomically(copy, old.content, mode=0o600, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
             lines.append(_boot_line(entry, copy))
         units = shlex.join((self._target_path, self.unit_path))
         script = _SCRIPT.format(lines="\n".join(lines), units=units)
@@ -155,8 +159,8 @@ class Journal:
         try:
             found = json.loads(content)
             return Undo(tuple(_from_json(entry) for entry in found["entries"]), tuple(found["directories"]))
-        except (ValueError, KeyError, TypeError) as problem:
-            raise errors.bad_journal(self.path) from problem
+        except (ValueError, KeyError, TypeError) as exc:
+            raise errors.bad_journal(path=self.path) from exc
 
     def commit(self) -> None:
         """Forget the journal: the change stands. Raises FilesError."""
@@ -168,9 +172,11 @@ class Journal:
 
 def _boot_line(entry: Entry, copy: str) -> str:
     """Return the line of the script that puts one file back from its copy, if it is as the change made it."""
-    path = shlex.quote(os.path.realpath(entry.path))  # a link stays, as when put_back() does it
+    path = shlex.quote(os.path.realpath(entry.path))  # a link stays, as with put_back()
     condition = f"[ -e {path} ] ||" if entry.after_sha256 is None else f"is {path} {entry.after_sha256} &&"
-    return f"{condition} " + (f"rm -f {path}" if entry.before is None else f"put {shlex.quote(copy)} {path}")
+    if entry.before is None:
+        return f"{condition} rm -f {path}"
+    return f"{condition} put {entry.before.mode:04o} {shlex.quote(copy)} {path}"
 
 
 def _to_json(entry: Entry) -> dict[str, t.Any]:
@@ -205,8 +211,8 @@ def put_back(undo: Undo) -> list[str]:
             remove_leftovers(entry.path)
             if _restore(entry):
                 restored.append(entry.path)
-        except RemoteApiError as problem:
-            failures.append(problem)
+        except RemoteApiError as exc:
+            failures.append(exc)
     for directory in reversed(undo.directories):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
@@ -255,13 +261,13 @@ def exclusive(service: str, wait: float, directory: str = _LOCK_DIRECTORY) -> t.
     path = lock_path(service, directory)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as problem:
-        raise files_error(path, "opened", problem) from problem
+    except OSError as exc:
+        raise files_error(path, "opened", exc) from exc
     try:
         deadline = time.monotonic() + wait
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise errors.locked(path, wait)
+                raise errors.locked(path=path, seconds=wait)
             time.sleep(0.2)
         yield
     finally:
@@ -272,8 +278,8 @@ def _try_lock(descriptor: int) -> bool:
     """Return whether the lock could be had. Raises OSError for anything but somebody else's lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        if problem.errno in (errno.EWOULDBLOCK, errno.EINTR):
+    except OSError as exc:
+        if exc.errno in (errno.EWOULDBLOCK, errno.EINTR):
             return False
         raise
     return True

@@ -88,12 +88,9 @@ _MAY_BE_IN_BOTH = frozenset({"add-runtime"})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 
-# Characters that systemd and a shell read alike, in double quotes and when the value is split into words:
-# no white space, quotes, backslash, dollar, backtick, glob characters or comment signs.
-_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]{}~^!-]+\Z")
-_GLOB = re.compile(r"[\[\]]")
-# An IPv6 address in brackets is a pattern, too, but one that no file's name fits.
-_IPV6 = re.compile(r"(--?[A-Za-z-]+=?)?(tcp://)?\[[0-9A-Fa-f:.%]+\](:[0-9]+)?\Z")
+# Characters that systemd passes on as they are, in double quotes and when it splits the value into words, and that
+# are not easily taken for shell syntax: no white space, quotes, backslash, '$', backtick, '#' or shell operators.
+_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]{}~^!-]+\Z")
 
 Value = t.Union[str, int, float, bool, t.Sequence[t.Any], t.Mapping[str, t.Any]]
 
@@ -137,11 +134,11 @@ def read_arguments(arguments: t.Sequence[str], where: str) -> list[Option]:
         word = rest.pop(0)
         name, value, known = _split_word(word)
         if not known:
-            raise errors.stray_argument(where, word)
+            raise errors.stray_argument(where=where, word=word)
         words = [word]
         if value is None and name not in _SWITCHES:
             if not rest:
-                raise errors.option_without_value(where, word)
+                raise errors.option_without_value(where=where, word=word)
             value = rest.pop(0)
             words.append(value)
         found.append(Option(name, value, tuple(words)))
@@ -174,7 +171,7 @@ def check_options(options: t.Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
 def _words(name: str, value: Value) -> t.Iterator[str]:
     """Yield the command-line words of one wanted option."""
     if not _NAME.match(name):
-        raise errors.bad_option_name(name)
+        raise errors.bad_option_name(name=name)
     if isinstance(value, bool):
         yield f"--{name}" if value and name in _SWITCHES else f"--{name}={_scalar(name, value)}"
         return
@@ -185,7 +182,7 @@ def _words(name: str, value: Value) -> t.Iterator[str]:
     else:
         items = [_scalar(name, value)]
     if not items:
-        raise errors.option_without_items(name)
+        raise errors.option_without_items(name=name)
     for item in items:
         if name == "host":
             parse_host(item)
@@ -200,22 +197,21 @@ def _scalar(name: str, value: t.Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (str, int, float)) and str(value) != "":
         return str(value)
-    raise errors.bad_option_value(name, value)
+    raise errors.bad_option_value(name=name, kind=type(value).__name__)
 
 
 def _check_address(name: str, value: str) -> None:
     """Raise DaemonError unless the value is an IP address, as dockerd demands of ``--dns``."""
     try:
         ipaddress.ip_address(value)
-    except ValueError as problem:
-        raise errors.not_an_address(name, value) from problem
+    except ValueError as exc:
+        raise errors.not_an_address(name=name, value=value) from exc
 
 
 def check_word(word: str) -> str:
-    """Return the word if systemd and a shell read it alike from an options file. Raises DaemonError otherwise."""
-    bracketed = _GLOB.search(word) and not _IPV6.match(word)
-    if not _SAFE.match(word) or bracketed or word.startswith("~"):
-        raise errors.word_not_safe(word)
+    """Return the word if it can stand in an options file as it is. Raises DaemonError otherwise."""
+    if not _SAFE.match(word):
+        raise errors.word_not_safe(word=word)
     return word
 
 
@@ -231,18 +227,26 @@ def parse_host(value: str) -> ListenAddress | None:
     if scheme in ("unix", "fd"):
         return None
     if scheme != "tcp":
-        raise errors.unknown_scheme(value)
+        raise errors.unknown_scheme(value=value)
     match = re.match(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([A-Za-z0-9_.-]+)):([0-9]+)/?\Z", rest)
     if not match:
-        raise errors.no_address_and_port(value)
+        raise errors.no_address_and_port(value=value)
     port = int(match.group(3))
     if not 1 <= port <= 65535:
-        raise errors.port_out_of_range(value)
+        raise errors.port_out_of_range(value=value)
     if match.group(1):
         _check_address("host", match.group(1).partition("%")[0])
     elif re.match(r"[0-9.]+\Z", match.group(2)):
         _check_address("host", match.group(2))
     return ListenAddress(match.group(1) or match.group(2), port)
+
+
+def is_loopback(address: ListenAddress) -> bool:
+    """Return whether the address is reached from the host alone."""
+    try:
+        return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
+    except ValueError:
+        return address.host == "localhost"
 
 
 def is_local_host(option: Option) -> bool:
@@ -332,6 +336,7 @@ __all__ = (
     "check_word",
     "file_name",
     "is_local_host",
+    "is_loopback",
     "is_on",
     "last_value",
     "may_be_in_both",

@@ -4,176 +4,235 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""The options file (such as /etc/default/docker), which two programs read by different rules.
+"""The options file (such as /etc/default/docker): reading it as systemd does, and changing one variable in it.
 
-systemd reads it as EnvironmentFile= (systemd.exec(5)), init scripts source it as shell (POSIX, Shell Command
-Language 2.2 and 2.3). What the two would read differently is refused: nobody can tell which reading was meant.
+systemd alone reads the file, as EnvironmentFile= (systemd.exec(5)). Many such files were written for a shell. Where a
+shell would set the variable, and systemd would not or to another value, the file is refused: nobody can tell which was
+meant. Everything else may be shell, and is kept byte for byte.
 """
 
 from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.environment_readers import (
-    NAME,
-    Assignment,
-    ShellReader,
-    SystemdReader,
-    line_of,
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# Bytes that are not UTF-8 (as they look after decoding), and Unicode's noncharacters, which systemd does not take.
+_NONCHARACTERS = "".join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
+_NOT_TEXT = re.compile(f"[\udc80-\udcff\ufdd0-\ufdef{_NONCHARACTERS}]")
+# Words that are the same before and after systemd splits a value into words.
+_PLAIN_WORD = re.compile(r"(?!#)[^\x00-\x20\x7f\"'\\$`]+\Z")
+
+# The grammar of the file, as in systemd's src/basic/env-file.c. A dot stands for any character, line ends included.
+_QUOTED = r'"(?:\\.|[^"\\])*"' + r"|'[^']*'"
+_OPEN_QUOTE = r"[\"'].*"
+_BARE = r"(?:\\.?|[^\\\n\r])+"
+_GRAMMAR = rf"""(?xs)
+    [ \t\n\r]+
+    | [#;] (?:{{comment}})*
+    | (?P<key> [^\n\r][^\n\r=]* ) (?: = (?P<value> (?: [ \t]+ | {_QUOTED} | {_OPEN_QUOTE} )* (?:{_BARE})? ) )?
+"""
+_FILE = re.compile(_GRAMMAR.format(comment=r"[^\n\r]"))
+# Before systemd 254, a backslash at the end of a comment takes the next line into the comment.
+_FILE_BEFORE_254 = re.compile(_GRAMMAR.format(comment=r"\\.?|[^\\\n\r]"))
+_CLOSED = re.compile(_QUOTED, re.DOTALL)
+_PART = re.compile(rf"{_QUOTED}|{_OPEN_QUOTE}|[ \t]+|.+", re.DOTALL)
+
+# What a shell understands in a value outside of quotes, and what systemd does instead.
+_SHELL_SYNTAX = (
+    (r'(\A|[ \t"])#', "a comment after the value", "takes it for a part of the value"),
+    (r"[;&|<>()]", "an operator such as ';' or '&&'", "takes it for a part of the value"),
+    (r'"[ \t]+[^ \t]', "a word after the value", "appends it to the value, without the blank"),
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import check_word
-
-# Control characters other than tab and line feed. A carriage return is white space to systemd and not to a shell; no
-# option has a use for the others.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# How bytes that are not UTF-8 look after decoding.
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-def _decode(content: bytes | None) -> str:
-    """Return the file as text from which exactly its bytes can be made again."""
-    return (content or b"").decode("utf-8", "surrogateescape")
+@dataclass(frozen=True)
+class Assignment:
+    """One ``NAME=value`` as systemd reads it, from the offset ``start`` to ``end`` (exclusive) of the text.
+
+    ``unquoted`` is the value as written, with ``""`` for each of its quoted parts. ``closed`` is False where the last
+    quote is open, so that the value reaches to the end of the file.
+    """
+
+    name: str
+    value: str
+    unquoted: str
+    closed: bool
+    start: int
+    end: int
 
 
-def _unreadable_item(text: str, found: t.Sequence[Assignment]) -> int | None:
-    """Return the offset of what makes systemd refuse the whole file: a zero byte, or an assignment not in UTF-8."""
-    if "\0" in text:
-        return text.index("\0")
-    return next((item.start for item in found if _NOT_UTF8.search(f"{item.name}={item.value}")), None)
+def read_assignments(text: str, *, before_254: bool = False) -> list[Assignment]:
+    """Return all assignments in the text, valid names or not, as systemd reads them (``before_254``: an older one)."""
+    found: list[Assignment] = []
+    for match in (_FILE_BEFORE_254 if before_254 else _FILE).finditer(text):
+        if match["value"] is not None:
+            parts = _PART.findall(match["value"])
+            quoted = [part for part in parts if part[0] in "\"'"]
+            found.append(
+                Assignment(
+                    name=match["key"].rstrip(" \t"),
+                    value="".join(_part_value(part) for part in parts),
+                    unquoted="".join('""' if part in quoted else part for part in parts),
+                    closed=all(_CLOSED.fullmatch(part) for part in quoted),
+                    start=match.start(),
+                    end=match.end(),
+                )
+            )
+    return found
+
+
+def _part_value(part: str) -> str:
+    """Return what one part of a value stands for: a quoted one, blanks before or between them, or the bare rest."""
+    if part[0] == "'":
+        return part.strip("'")
+    if part[0] == '"':
+        return re.sub(r'\\(["\\`$])|\\\n|\\\Z|"', lambda match: match[1] or "", part)
+    return re.sub(r"[ \t]+\Z|\\([^\n\r])|\\[\n\r]?", lambda match: match[1] or "", part)
 
 
 def read_environment(content: bytes | None) -> dict[str, str]:
     """Return the variables that systemd reads from an environment file; of several assignments the last counts.
 
-    Nothing where it cannot read the file.
+    Return nothing where systemd does not read the file, or there is none.
     """
     text = _decode(content)
-    found = SystemdReader(text).read()
-    if _unreadable_item(text, found) is not None:
+    found = read_assignments(text)
+    if _offset_of_bad_bytes(text, found) is not None:
         return {}
-    return {item.name: item.value or "" for item in found if NAME.match(item.name)}
-
-
-def _assignments(content: bytes | None, path: str, variable: str) -> list[Assignment]:
-    """Return the assignments of the variable. Raises DaemonError where systemd and a shell disagree on them."""
-    text = _decode(content)
-    if text.startswith("\ufeff"):
-        raise errors.byte_order_mark(path)
-    everything = SystemdReader(text).read()
-    unreadable = _unreadable_item(text, everything)
-    if unreadable is not None:
-        raise errors.not_text(path, line_of(text, unreadable))
-    shell = [item for item in ShellReader(text, path).read() if item.name == variable]
-    systemd = [item for item in everything if item.name == variable]
-    older = [item for item in SystemdReader(text, comments_go_on=True).read() if item.name == variable]
-    if systemd != older:
-        raise errors.comment_with_backslash(path, _comment_with_backslash(text))
-    _check_mentions(path, text, variable, systemd, shell)
-    _check_same(path, text, systemd, shell)
-    return systemd
-
-
-def _comment_with_backslash(text: str) -> int:
-    """Return the number of the first line that is a comment and ends in a backslash."""
-    found = re.search(r"^[ \t]*[#;].*\\\r?$", text, re.MULTILINE)
-    return line_of(text, found.start()) if found else 1
-
-
-def _check_mentions(
-    path: str, text: str, variable: str, systemd: t.Sequence[Assignment], shell: t.Sequence[Assignment]
-) -> None:
-    """Raise DaemonError for a line that names the variable, but is no assignment that both read."""
-    mentioned = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(variable)}(?![A-Za-z0-9_])")
-    in_shell = {line_of(text, item.start) for item in shell if item.value is not None}
-    in_both = in_shell & {line_of(text, item.start) for item in systemd}
-    for number, line in enumerate(text.split("\n"), 1):
-        is_comment = line.lstrip(" \t").startswith("#")
-        if mentioned.search(line) and not is_comment and (number not in in_both or "\r" in line):
-            raise errors.read_differently(path, number, line)
-
-
-def _check_same(path: str, text: str, systemd: t.Sequence[Assignment], shell: t.Sequence[Assignment]) -> None:
-    """Raise DaemonError unless both readers found the same assignments with the same values."""
-    ours = [(item.start, item.value) for item in systemd]
-    theirs = [(item.start, item.value) for item in shell]
-    different = [start for start, value in ours + theirs if (start, value) not in ours or (start, value) not in theirs]
-    if different:
-        number = line_of(text, min(different))
-        raise errors.read_differently(path, number, text.split("\n")[number - 1])
-    for item in systemd:
-        if _CONTROL.search(item.value or ""):
-            raise errors.control_characters(path, line_of(text, item.start))
+    return {item.name: item.value for item in found if _NAME.match(item.name)}
 
 
 def read_words(content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
     """Return the options in the variable, word by word; nothing where the file or the variable is not there.
 
-    Raises DaemonError, with file, line, cause and remedy, where systemd and a shell would read different words.
+    Raises DaemonError, with file and line, for a file that systemd does not read, or does not read as it was meant.
     """
-    return _words(_assignments(content, path, variable), _decode(content), path)
-
-
-def _words(found: t.Sequence[Assignment], text: str, path: str) -> tuple[str, ...]:
-    """Return the words of the last assignment, split at blanks as both do it. Raises DaemonError."""
-    if not found:
-        return ()
-    words = tuple(word for word in re.split(r"[ \t\n]+", found[-1].value or "") if word)
-    for word in words:
-        if re.search(r"[\"'\\*?$`]", word) or ("[" in word and not _is_safe(word)):
-            raise errors.odd_word(path, line_of(text, found[-1].start), word)
-    return words
-
-
-def _is_safe(word: str) -> bool:
-    """Return whether both readers take the word as it is."""
-    try:
-        check_word(word)
-    except errors.DaemonError:
-        return False
-    return True
+    text = _decode(content)
+    return _words(_find(text, path, variable), text, path)
 
 
 def render(content: bytes | None, path: str, variable: str, words: t.Sequence[str]) -> bytes:
     """Return the file with the variable set to these words, everything else kept byte for byte.
 
-    The last assignment, which counts, is replaced; without one a line is added at the end. Raises DaemonError
-    where the file cannot be read the same way by both readers, before or after.
+    The last assignment, which counts, is replaced; without one, a line is added at the end. Raises DaemonError as
+    read_words() does, and for a word that cannot be written or a file that ends in the middle of a value.
     """
     text = _decode(content)
-    found = _assignments(content, path, variable)
+    found = _find(text, path, variable)
     if tuple(words) == _words(found, text, path) and (found or not words):
         return content or b""
+    for word in words:
+        if not _PLAIN_WORD.match(word) or _NOT_TEXT.search(word):
+            raise errors.word_not_safe(word=word)
     line = f'{variable}="{" ".join(words)}"'
     if found:
-        new = text[: found[-1].start] + line + text[found[-1].end :]
-    else:
-        gap = "" if not text or text.endswith("\n") else "\n"
-        if re.search(r"^[ \t]*[#;][^\n]*\\\r?\n?\Z", text, re.MULTILINE):
-            gap += "\n"  # before systemd 254 such a comment swallows the line after it
-        new = text + gap + line + "\n"
-    result = new.encode("utf-8", "surrogateescape")
-    _check_rendered(text, result, path, variable, words)
-    return result
+        return _encode(text[: found.start] + line + text[found.end :])
+    # An empty line in between ends a value, or a comment before systemd 254, whose last line ends in a backslash.
+    for gap in ("", "\n", "\n\n"):
+        added = f"{text}{gap}{line}\n"
+        if _adds_only(text, added, variable, " ".join(words)):
+            return _encode(added)
+    readings = [*read_assignments(text), *read_assignments(text, before_254=True)]
+    begin = next(item.start for item in readings if not item.closed)
+    raise errors.open_quote(path=path, line=_line_of(text, begin))
 
 
-def _check_rendered(before: str, after: bytes, path: str, variable: str, words: t.Sequence[str]) -> None:
-    """Raise DaemonError unless both read the words from the new file, and all else from it as before.
+def _adds_only(before: str, after: str, variable: str, value: str) -> bool:
+    """Return whether every systemd reads the variable with the value from the new text, and all else as before."""
 
-    This is so but for files whose last line goes on beyond its end, into a line that is added.
+    def read(text: str, before_254: bool) -> list[tuple[str, str]]:
+        return [(item.name, item.value) for item in read_assignments(text, before_254=before_254)]
+
+    return all(read(after, old) == [*read(before, old), (variable, value)] for old in (False, True))
+
+
+def _decode(content: bytes | None) -> str:
+    """Return the file as text from which _encode() makes exactly its bytes again."""
+    return (content or b"").decode("utf-8", "surrogateescape")
+
+
+def _encode(text: str) -> bytes:
+    """Return the bytes of the text."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _line_of(text: str, offset: int) -> int:
+    """Return the number, from 1, of the line in which the offset lies."""
+    return text.count("\n", 0, offset) + 1
+
+
+def _offset_of_bad_bytes(text: str, found: t.Sequence[Assignment]) -> int | None:
+    """Return the offset of what makes systemd refuse the whole file: a zero byte, or an assignment not in UTF-8."""
+    if "\0" in text:
+        return text.index("\0")
+    return next((item.start for item in found if _NOT_TEXT.search(item.name + item.value)), None)
+
+
+def _find(text: str, path: str, variable: str) -> Assignment | None:
+    """Return the assignment of the variable that counts, which is the last one; None where there is none.
+
+    Raises DaemonError where systemd does not read the file, where its versions do not read the same, and for a line
+    that sets the variable in a shell only. Lines before the assignment do not matter: it overrides them.
     """
+    found = read_assignments(text)
+    bad = _offset_of_bad_bytes(text, found)
+    if bad is not None:
+        raise errors.not_text(path=path, line=_line_of(text, bad))
+    ours = [item for item in found if item.name == variable]
+    older = [item for item in read_assignments(text, before_254=True) if item.name == variable]
+    if ours[-1:] != older[-1:]:
+        offset = max(item.start for item in ours[-1:] + older[-1:])
+        comments = list(re.finditer(r"^[ \t]*[#;].*\\$", text[:offset], re.MULTILINE))
+        raise errors.comment_with_backslash(path=path, line=_line_of(text, comments[-1].start()) if comments else 1)
+    _check_shell_assignments(text, path, variable, found, ours[-1].end if ours else 0)
+    return ours[-1] if ours else None
 
-    def others(text: str) -> list[tuple[str, str | None]]:
-        return [(item.name, item.value) for item in SystemdReader(text).read() if item.name != variable]
 
-    last_line = line_of(before, max(len(before.rstrip("\n")) - 1, 0))
-    try:
-        is_same = read_words(after, path, variable) == tuple(words)
-    except errors.DaemonError as problem:
-        raise errors.line_goes_on(path, last_line, variable) from problem
-    if not is_same or others(before) != others(_decode(after)):
-        raise errors.line_goes_on(path, last_line, variable)
+def _check_shell_assignments(text: str, path: str, variable: str, found: t.Sequence[Assignment], start: int) -> None:
+    """Raise DaemonError for a line from the offset on that sets the variable in a shell, though not for systemd."""
+    name = rf"(?<![\w$])(?<!\$\{{){re.escape(variable)}"
+    setting = re.compile(rf"{name}[ \t]*\+?=|\$\{{{re.escape(variable)}:?=|\bunset[ \t].*{name}\b")
+    for match in re.finditer(r"[^\n\r]+", text[start:]):
+        line = match[0].lstrip(" \t")
+        if line.startswith(("#", ";")) or not setting.search(line):
+            continue
+        offset = start + match.start()
+        number = _line_of(text, offset)
+        if line[0] == "\ufeff" and not offset:
+            raise errors.byte_order_mark(path=path)
+        for item in found:
+            if item.end > offset and _line_of(text, item.start) < number:
+                raise errors.inside_value(path=path, line=number, name=item.name, begin=_line_of(text, item.start))
+        first = re.match(r"(export|readonly|declare|typeset|local|unset)\b", line)
+        syntax = (
+            f"'{first[0]}'" if first else "'+='" if re.search(rf"{name}\+=", line) else "an assignment inside a command"
+        )
+        instead = f"does not change {variable} there"
+        raise errors.shell_syntax(path=path, line=number, syntax=syntax, instead=instead)
 
 
-__all__ = ("read_environment", "read_words", "render")
+def _words(found: Assignment | None, text: str, path: str) -> tuple[str, ...]:
+    """Return the words of the assignment, split at white space. Raises DaemonError for one written for a shell."""
+    if found is None:
+        return ()
+    line = _line_of(text, found.start)
+    if not found.closed:
+        raise errors.open_quote(path=path, line=line)
+    if re.search(r"[$`]", found.value):
+        syntax, instead = "an expansion ('$' or a backtick)", "takes it as it stands"
+        raise errors.shell_syntax(path=path, line=line, syntax=syntax, instead=instead)
+    for pattern, syntax, instead in _SHELL_SYNTAX:
+        if re.search(pattern, found.unquoted):
+            raise errors.shell_syntax(path=path, line=line, syntax=syntax, instead=instead)
+    words = tuple(word for word in re.split(r"[ \t\n\r]+", found.value) if word)
+    for word in words:
+        if not _PLAIN_WORD.match(word):
+            raise errors.word_not_plain(path=path, line=line, word=word)
+    return words
+
+
+__all__ = ("Assignment", "read_assignments", "read_environment", "read_words", "render")

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""From what was asked for and what is there to what is to be done. Reads files; changes nothing."""
+"""Computing the plan from the request and the host's files. Read-only."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ import json
 import os
 import posixpath
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import (
+    LOCAL_SOCKET,
+    DaemonSettings,
+    Plan,
+    Request,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
-    ListenAddress,
     Option,
-    Value,
     check_options,
     is_local_host,
+    is_loopback,
     is_on,
     last_value,
     merge,
-    parse_host,
     read_arguments,
     values,
 )
@@ -35,172 +39,116 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     render,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import ServiceState
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles, from_options
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FileState, read_state
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    Change,
+    FileState,
+    read_file,
+    read_state,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
 _DEFAULT_PATH = "/etc/default/docker"
 _DEFAULT_VARIABLE = "DOCKER_OPTS"
 _DEFAULT_DAEMON_JSON = "/etc/docker/daemon.json"
-_LOCAL_SOCKET = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked for: the module's arguments."""
-
-    options: t.Mapping[str, Value]
-    remove: tuple[str, ...] = ()
-    exclusive: bool = False
-    path: str | None = None
-    variable: str | None = None
-    service: str = "docker.service"
-    unit_wiring: str = "drop_in"
-    on_conflict: str = "fail"
-    daemon_json: str | None = None
-    live_restore: bool | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """A file that is to become other bytes, or nothing (``after`` is None). ``shown`` is its diff: (before, after)."""
+class _OptionsFile:
+    """The options file as it is: its path, its variable, its state, and the options in the variable."""
 
     path: str
-    before: FileState | None
-    after: bytes | None
-    shown: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the daemon is told by its options and by daemon.json, as far as it matters here."""
-
-    options: tuple[Option, ...]
-    configuration: t.Mapping[str, t.Any]
-    activation_sockets: tuple[str, ...] = ()
-
-    @property
-    def _listening(self) -> tuple[Option, ...]:
-        """What is said about listening and TLS, in either place."""
-        return (*json_file.listening(self.configuration), *self.options)
-
-    @property
-    def listen(self) -> tuple[ListenAddress, ...]:
-        """The TCP addresses on which it listens. Raises DaemonError for one that is not written out."""
-        return tuple(address for address in map(parse_host, values(self._listening, "host")) if address)
-
-    @property
-    def local_sockets(self) -> tuple[str, ...]:
-        """The paths of the local sockets on which it listens; ``fd://`` stands for those of systemd's socket unit."""
-        hosts = values(self._listening, "host") or [_LOCAL_SOCKET]
-        paths = [(host if host != "unix://" else _LOCAL_SOCKET)[7:] for host in hosts if host.startswith("unix://")]
-        return (*paths, *(self.activation_sockets if self.socket_activated else ()))
-
-    @property
-    def socket_activated(self) -> bool:
-        """Whether it takes its local socket from systemd (``-H fd://``)."""
-        return any(host.startswith("fd:") for host in values(self._listening, "host"))
-
-    @property
-    def uses_tls(self) -> bool:
-        """Whether its TCP addresses speak TLS: ``tlsverify`` turns it on whatever its value is."""
-        return last_value(self._listening, "tlsverify") is not None or is_on(self._listening, "tls")
-
-    @property
-    def live_restore(self) -> bool:
-        """Whether containers keep running while it restarts."""
-        return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
-
-    def tls_files(self, where: str, *, asked_for: bool) -> TlsFiles | None:
-        """Return the TLS files that are named; see tls_files.from_options()."""
-        return from_options(self._listening, where, asked_for=asked_for)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be done, in the order of ``changes``, and what the daemon will then be like.
-
-    ``live_restore`` is what was asked for (None: leave it as it is).
-    """
-
-    service: str
-    changes: tuple[Change, ...]
-    words: tuple[str, ...]
-    argv: tuple[str, ...]
-    before: Settings
-    after: Settings
-    options_path: str
     variable: str
-    daemon_json: str
-    conflicts: tuple[json_file.Conflict, ...]
-    live_restore: bool | None
-    tls: TlsFiles | None
-    command: unit.Setting
-    running: Process | None
-    reload_due: bool
-    restart_reasons: tuple[str, ...]
+    before: FileState | None
+    present: tuple[Option, ...]
+
+    @property
+    def where(self) -> str:
+        """The place for messages: ``PATH, VARIABLE``."""
+        return f"{self.path}, {self.variable}"
+
+    @property
+    def content(self) -> bytes | None:
+        """The bytes of the file, None for no file."""
+        return None if self.before is None else self.before.content
 
 
-def make(request: Request, state: ServiceState, running: Process | None) -> Plan:
-    """Return the plan. Raises DaemonError or FilesError when what is there cannot be understood or must not be."""
+def make_plan(request: Request, state: ServiceState, running: Process | None, changes: t.Sequence[Change] = ()) -> Plan:
+    """Return the plan, without reasons for a restart. ``changes`` of other files (certificates) come first in it.
+
+    Raises DaemonError or FilesError when the host's files cannot be parsed or conflict with the request.
+    """
     wanted = check_options(request.options)
     files = _read_units(request.service)
     own_path = unit.drop_in_path(request.service)
     base = unit.load(request.service, [item for item in files if item.path != own_path])
-    path, variable = _where_options_are(request, base)
-    before = read_state(path)
-    content = None if before is None else before.content
-    present = read_arguments(_present_words(base, content, path, variable), f"{path}, {variable}")
-    fixed = _fixed_options(base, path, variable)
-    json_path = _daemon_json_path(request, [*fixed, *present])
-    json_before = read_state(json_path)
-    configuration = json_file.parse(None if json_before is None else json_before.content, json_path)
+    file = _find_options_file(request, base)
+    fixed = _fixed_options(base, file.path, file.variable)
+    daemon_json = _read_daemon_json(request, [*fixed, *file.present])
 
-    words = merge(present, wanted, remove=request.remove, exclusive=request.exclusive)
-    words = _with_local_socket(words, fixed, configuration, f"{path}, {variable}")
-    options = (*fixed, *read_arguments(words, f"{path}, {variable}"))
-    found = json_file.conflicts(configuration, options)
-    if found and request.on_conflict != "move":
-        raise errors.set_in_both(json_path, [(item.key, item.from_flag, item.from_file) for item in found])
-    remaining = {key: value for key, value in configuration.items() if key not in [item.key for item in found]}
-    settings = _live_restore_setting(request, options, remaining, f"{path}, {variable}")
+    words = merge(file.present, wanted, remove=request.remove, exclusive=request.exclusive)
+    words = _with_local_socket(words, fixed, daemon_json.before, file.where)
+    options = (*fixed, *read_arguments(words, file.where))
+    daemon_json = _resolve_conflicts(request, daemon_json, options, file.where)
 
-    unit_changes, effective = _wire(request, base, files, path, variable, bool(words))
-    new_content = render(content, path, variable, words)
-    changes = [
-        *_json_changes(json_path, json_before, configuration, [item.key for item in found], settings),
-        *_options_change(path, before, new_content, variable, present, words),
-        *unit_changes,
-    ]
-    variables = _variables(effective, path, new_content)
-    _check_in_effect(effective, path, variable, words, variables)
+    unit_changes, effective = _wire(request, base, files, file.path, file.variable, bool(words))
+    content = render(file.content, file.path, file.variable, words)
+    variables = _variables(effective, file.path, content)
+    _check_in_effect(effective, file.path, file.variable, words, variables)
     argv = unit.expand(effective, variables)
-    after = Settings(options, {**remaining, **settings})
-    tls = after.tls_files(f"{path}, {variable}", asked_for=any(name.startswith("tls") for name in wanted))
+    after = DaemonSettings(tuple(read_arguments(argv[1:], effective.command.path)), daemon_json.after)
+    _check_wins(after, wanted, effective, file.variable)
+    _check_secure(request, after, file.where)
     return Plan(
         service=request.service,
-        changes=tuple(changes),
+        changes=(*changes, *_json_changes(daemon_json), *_options_change(file, content, words), *unit_changes),
         words=words,
         argv=argv,
-        before=Settings((*fixed, *present), configuration),
+        before=DaemonSettings((*fixed, *file.present), daemon_json.before),
         after=after,
-        options_path=path,
-        variable=variable,
-        daemon_json=json_path,
-        conflicts=tuple(found),
+        options_path=file.path,
+        variable=file.variable,
+        daemon_json=daemon_json.path,
+        conflicts=daemon_json.conflicts,
         live_restore=request.live_restore,
-        tls=tls,
+        tls=after.tls_files(file.where, requested=any(name.startswith("tls") for name in wanted)),
         command=effective.command,
         running=running,
         reload_due=bool(unit_changes) or state.needs_reload,
-        restart_reasons=tuple(_restart_reasons(state, running, argv, tls, moved=bool(found))),
     )
 
 
-def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:
-    """Return the plan with the paths of the local sockets that systemd hands to the daemon."""
-    before = replace(plan.before, activation_sockets=paths)
-    return replace(plan, before=before, after=replace(plan.after, activation_sockets=paths))
+@dataclass(frozen=True)
+class _DaemonJson:
+    """daemon.json: its path and state, its configuration before and after, and the keys taken out of it."""
+
+    path: str
+    state: FileState | None
+    before: t.Mapping[str, t.Any]
+    after: t.Mapping[str, t.Any]
+    conflicts: tuple[json_file.Conflict, ...] = ()
+
+
+def _read_daemon_json(request: Request, options: t.Sequence[Option]) -> _DaemonJson:
+    """Return daemon.json as it is, at the path asked for, that of the command line, or dockerd's default.
+
+    Raises DaemonError or FilesError.
+    """
+    named = values(options, "config-file")
+    path = request.daemon_json or (named[-1] if named else _DEFAULT_DAEMON_JSON)
+    state = read_state(path)
+    configuration = json_file.parse(None if state is None else state.content, path)
+    return _DaemonJson(path, state, configuration, configuration)
+
+
+def _resolve_conflicts(request: Request, found: _DaemonJson, options: t.Sequence[Option], where: str) -> _DaemonJson:
+    """Return daemon.json as it has to be beside these options. Raises DaemonError for a conflict that must stay."""
+    conflicts = json_file.conflicts(found.before, options)
+    if conflicts and request.on_conflict != "move":
+        raise errors.set_in_both(path=found.path, conflicts="; ".join(map(str, conflicts)))
+    removed = {item.key for item in conflicts}
+    kept = {key: value for key, value in found.before.items() if key not in removed}
+    settings = _live_restore_setting(request, options, kept, where)
+    return _DaemonJson(found.path, found.state, found.before, {**kept, **settings}, tuple(conflicts))
 
 
 def _live_restore_setting(
@@ -217,8 +165,26 @@ def _live_restore_setting(
         is_so = (configuration.get("live-restore") is True) == request.live_restore
         return {} if is_so else {"live-restore": request.live_restore}
     if is_on(options, "live-restore") != request.live_restore:
-        raise errors.live_restore_option(where, request.live_restore)
+        raise errors.live_restore_option(where=where, state="off" if request.live_restore else "on")
     return {}
+
+
+def _check_wins(
+    after: DaemonSettings, wanted: t.Mapping[str, tuple[str, ...]], effective: unit.Unit, variable: str
+) -> None:
+    """Raise DaemonError when the unit's own option comes after a wanted one: of options given once the last counts."""
+    for name, words in wanted.items():
+        value = last_value(after.options, name)
+        if len(words) == 1 and name not in ("host", "dns") and value not in (words[0].partition("=")[2] or "true",):
+            where = f"{effective.command.path}:{effective.command.first_line}"
+            raise errors.option_overruled(where=where, name=name, value=value, variable=variable)
+
+
+def _check_secure(request: Request, after: DaemonSettings, where: str) -> None:
+    """Raise DaemonError when the network could reach the daemon without a client certificate."""
+    exposed = [f"tcp://{address.host}:{address.port}" for address in after.listen if not is_loopback(address)]
+    if exposed and not after.verifies_clients and not request.allow_insecure:
+        raise errors.insecure(where=where, addresses=", ".join(exposed))
 
 
 def _check_in_effect(
@@ -228,32 +194,30 @@ def _check_in_effect(
     if not effective.reads(variable) or tuple(unit.split_words(variables.get(variable, ""), unescape=False)) == words:
         return
     others = [item.path for item in effective.environment_files if item.path != path]
-    winners = [other for other in others if variable in read_environment(_content(other))]
-    raise errors.variable_set_later((winners or [effective.command.path])[-1], variable, path)
-
-
-def _content(path: str) -> bytes | None:
-    """Return the bytes of a file, None where there is none."""
-    state = read_state(path)
-    return None if state is None else state.content
+    winners = [other for other in others if variable in read_environment(read_file(other))]
+    raise errors.variable_set_later(path=(winners or [effective.command.path])[-1], variable=variable, own_path=path)
 
 
 def _read_units(service: str) -> list[unit.UnitFile]:
     """Return the unit's files from the disk."""
     found = []
     for path in unit.unit_paths(service):
-        found.append(unit.UnitFile(path, (_content(path) if os.path.realpath(path) != "/dev/null" else None) or b""))
+        found.append(unit.UnitFile(path, (read_file(path) if os.path.realpath(path) != "/dev/null" else None) or b""))
     return found
 
 
-def _where_options_are(request: Request, base: unit.Unit) -> tuple[str, str]:
-    """Return the path of the options file and the variable in it: as asked for, as in the unit, or the defaults."""
+def _find_options_file(request: Request, base: unit.Unit) -> _OptionsFile:
+    """Return the options file: the one asked for, the one that the unit reads, or the default. Raises DaemonError."""
 
     def assigned(path: str, variable: str) -> bool:
-        return variable in read_environment(_content(path))
+        return variable in read_environment(read_file(path))
 
-    path, variable = unit.find_options(base, assigned)
-    return request.path or path or _DEFAULT_PATH, request.variable or variable or _DEFAULT_VARIABLE
+    found_path, found_variable = unit.find_options(base, assigned)
+    path = request.path or found_path or _DEFAULT_PATH
+    variable = request.variable or found_variable or _DEFAULT_VARIABLE
+    before = read_state(path)
+    words = _present_words(base, None if before is None else before.content, path, variable)
+    return _OptionsFile(path, variable, before, tuple(read_arguments(words, f"{path}, {variable}")))
 
 
 def _present_words(base: unit.Unit, content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
@@ -278,17 +242,11 @@ def _variables(effective: unit.Unit, path: str, content: bytes | None) -> dict[s
     """
     found = dict(effective.environment)
     for item in effective.environment_files:
-        there = content if item.path == path else _content(item.path)
+        there = content if item.path == path else read_file(item.path)
         if there is None and item.path != path and not item.optional:
-            raise errors.environment_file_missing(item.path, effective.name)
+            raise errors.environment_file_missing(path=item.path, unit=effective.name)
         found.update(read_environment(there))
     return found
-
-
-def _daemon_json_path(request: Request, options: t.Sequence[Option]) -> str:
-    """Return the path of daemon.json: as asked for, as on the command line, or dockerd's default."""
-    named = values(options, "config-file")
-    return request.daemon_json or (named[-1] if named else _DEFAULT_DAEMON_JSON)
 
 
 def _with_local_socket(
@@ -308,27 +266,26 @@ def _with_local_socket(
     if isinstance(in_file, list) and not values(options, "host"):
         return words
     local = [str(host) for host in in_file or [] if str(host).startswith("unix:")] if isinstance(in_file, list) else []
-    return (*(f"--host={host}" for host in local or [_LOCAL_SOCKET]), *words)
+    return (*(f"--host={host}" for host in local or [LOCAL_SOCKET]), *words)
 
 
 def _wire(
     request: Request, base: unit.Unit, files: t.Sequence[unit.UnitFile], path: str, variable: str, has_words: bool
 ) -> tuple[list[Change], unit.Unit]:
-    """Return the changes to the unit after which it reads the options, and what the unit will then be.
+    """Return the changes to the unit after which it reads the options, and the unit as it will be then.
 
-    Where it reads them already there is none, but for the removal of a drop-in that is no longer needed.
+    There is no change if it reads them already, except that a drop-in which is no longer needed goes.
     """
     own_path = unit.drop_in_path(request.service)
-    contents = {item.path: item.content for item in files if item.path != own_path}
-    order = [item.path for item in files if item.path != own_path]
     is_wired = _reads(base, path, variable)
-    own = read_state(own_path)
-    changes: list[Change] = []
     if not is_wired and request.unit_wiring == "none":
         whole = unit.load(request.service, files)
         if has_words and not _reads(whole, path, variable):
-            raise errors.not_wired(base.command.path, variable, path)
+            raise errors.not_wired(path=base.command.path, variable=variable, options_path=path)
         return [], whole
+    own = read_state(own_path)
+    contents = {item.path: item.content for item in files if item.path != own_path}
+    changes: list[Change] = []
     if not is_wired and (has_words or own is not None):
         if request.unit_wiring == "edit":
             target = base.command.path
@@ -336,17 +293,20 @@ def _wire(
             changes.append(_unit_change(target, read_state(target), contents[target], base, variable))
         else:
             contents[own_path] = unit.render_drop_in(base, path, variable)
-            order = _in_order([*order, own_path])
-            if own is None or own.content != contents[own_path]:
-                text = contents[own_path].decode("utf-8", "replace")
-                shown = ("" if own is None else own.content.decode("utf-8", "replace"), text)
-                changes.append(Change(own_path, own, contents[own_path], shown))
-    if own is not None and own_path not in contents:
-        changes.append(Change(own_path, own, None, (own.content.decode("utf-8", "replace"), "")))
-    effective = unit.load(request.service, [unit.UnitFile(item, contents[item]) for item in order])
+    changes += _drop_in_change(own_path, own, contents.get(own_path))
+    ordered = [unit.UnitFile(item, contents[item]) for item in _in_order(contents)]
+    effective = unit.load(request.service, ordered)
     if has_words and not _reads(effective, path, variable):
-        raise errors.later_drop_in(_overruling(own_path, files), request.service, own_path)
+        raise errors.later_drop_in(path=_overruling(own_path, files), unit=request.service, own_path=own_path)
     return changes, effective
+
+
+def _drop_in_change(path: str, before: FileState | None, after: bytes | None) -> list[Change]:
+    """Return the change of the collection's own drop-in, if any."""
+    if (None if before is None else before.content) == after:
+        return []
+    shown = [(content or b"").decode("utf-8", "replace") for content in (before and before.content, after)]
+    return [Change(path, before, after, (shown[0], shown[1]))]
 
 
 def _reads(effective: unit.Unit, path: str, variable: str) -> bool:
@@ -354,9 +314,10 @@ def _reads(effective: unit.Unit, path: str, variable: str) -> bool:
     return effective.reads(variable) and path in [item.path for item in effective.environment_files]
 
 
-def _in_order(paths: t.Sequence[str]) -> list[str]:
-    """Return the unit's file and then its drop-ins by file name."""
-    return [paths[0], *sorted(paths[1:], key=posixpath.basename)]
+def _in_order(paths: t.Iterable[str]) -> list[str]:
+    """Return the unit's file, which comes first, and then its drop-ins by file name."""
+    first, *drop_ins = paths
+    return [first, *sorted(drop_ins, key=posixpath.basename)]
 
 
 def _overruling(own_path: str, files: t.Sequence[unit.UnitFile]) -> str:
@@ -376,26 +337,21 @@ def _unit_change(path: str, before: FileState | None, after: bytes, base: unit.U
     return Change(path, before, after, (old, f"ExecStart={base.command.value}{suffix}\n"))
 
 
-def _json_changes(
-    path: str,
-    before: FileState | None,
-    configuration: t.Mapping[str, t.Any],
-    remove: t.Sequence[str],
-    settings: t.Mapping[str, t.Any],
-) -> list[Change]:
-    """Return the changes of daemon.json: a backup beside it where keys are taken out, then the file itself."""
-    if not remove and not settings:
+def _json_changes(file: _DaemonJson) -> list[Change]:
+    """Return the changes of daemon.json: a private backup beside it where keys are taken out, then the file itself."""
+    if file.after == file.before:
         return []
-    touched = [key for key in configuration if key in remove or key in settings]
+    touched = [key for key in file.before if file.after.get(key, ...) != file.before[key]]
+    settings = {key: value for key, value in file.after.items() if file.before.get(key, ...) != value}
     shown = (
-        "".join(f"{key}: {json.dumps(configuration[key])}\n" for key in touched),
+        "".join(f"{key}: {json.dumps(file.before[key])}\n" for key in touched),
         "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()),
     )
-    changes = [Change(path, before, json_file.edit(configuration, remove, settings), shown)]
-    if remove and before is not None:
-        backup = _backup_path(path, before.content)
+    changes = [Change(file.path, file.state, json_file.render(file.after), shown)]
+    if file.conflicts and file.state is not None:
+        backup = _backup_path(file.path, file.state.content)
         if read_state(backup) is None:
-            changes.insert(0, Change(backup, None, before.content, ("", "")))
+            changes.insert(0, Change(backup, None, file.state.content, mode=0o600))
     return changes
 
 
@@ -410,42 +366,13 @@ def _backup_path(path: str, content: bytes) -> str:
         number += 1
 
 
-def _options_change(
-    path: str,
-    before: FileState | None,
-    after: bytes,
-    variable: str,
-    present: t.Sequence[Option],
-    words: t.Sequence[str],
-) -> list[Change]:
-    """Return the change of the options file, if any; its diff shows the variable alone (others may hold secrets)."""
-    if after == (b"" if before is None else before.content):
+def _options_change(file: _OptionsFile, after: bytes, words: t.Sequence[str]) -> list[Change]:
+    """Return the change of the options file, if any. Its diff shows the variable alone; others may hold secrets."""
+    if after == (file.content or b""):
         return []
-    old = " ".join(word for option in present for word in option.words)
-    shown = (f'{variable}="{old}"\n' if old else "", f'{variable}="{" ".join(words)}"\n')
-    return [Change(path, before, after, shown)]
+    old = " ".join(word for option in file.present for word in option.words)
+    shown = (f'{file.variable}="{old}"\n' if old else "", f'{file.variable}="{" ".join(words)}"\n')
+    return [Change(file.path, file.before, after, shown)]
 
 
-def _restart_reasons(
-    state: ServiceState,
-    running: Process | None,
-    argv: t.Sequence[str],
-    tls: TlsFiles | None,
-    *,
-    moved: bool,
-) -> t.Iterator[str]:
-    """Yield why the daemon has to be restarted, as seen on the running process; nothing when it need not be."""
-    if running is None or not state.is_running:
-        yield f"the service is not running (it is {state.active})"
-        return
-    if running.argv[1:] != tuple(argv[1:]):
-        yield "it runs with other arguments"
-    if moved:
-        yield "keys were taken out of daemon.json"
-    for path in tls.paths() if tls else ():
-        found = read_state(path)
-        if found is not None and found.mtime_ns > running.started_ns:
-            yield f"{path} is newer than the running daemon"
-
-
-__all__ = ("Change", "Plan", "Request", "Settings", "make")
+__all__ = ("make_plan",)

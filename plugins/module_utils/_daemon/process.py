@@ -51,9 +51,12 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
     if not addresses:
         return
     listening = _listening()
+    planned: list[tuple[ListenAddress, bytes]] = []
     for address in addresses:
         for family, packed in _resolve(address):
             _check_on_host(address, family, packed)
+            _check_overlap(address, packed, planned)
+            planned.append((address, packed))
             inodes = [
                 inode
                 for port, other, inode in listening
@@ -61,7 +64,18 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
             ]
             holder = _holder(inodes, pid)
             if holder:
-                raise errors.port_taken(f"tcp://{_text(address)}", holder)
+                raise errors.port_taken(address=f"tcp://{_text(address)}", holder=holder)
+
+
+def _check_overlap(address: ListenAddress, packed: bytes, planned: t.Sequence[tuple[ListenAddress, bytes]]) -> None:
+    """Raise DaemonError when the daemon itself listens on the IP address already, by another of its addresses.
+
+    A wildcard takes both families: Go listens on ``[::]`` for ``0.0.0.0`` too, if the host has IPv6 (package net).
+    """
+    for other, taken in planned:
+        is_same = packed == taken or packed in _UNSPECIFIED or taken in _UNSPECIFIED
+        if other is not address and other.port == address.port and is_same:
+            raise errors.addresses_overlap(address=f"tcp://{_text(address)}", other=f"tcp://{_text(other)}")
 
 
 def _text(address: ListenAddress) -> str:
@@ -73,8 +87,8 @@ def _resolve(address: ListenAddress) -> list[tuple[socket.AddressFamily, bytes]]
     """Return family and packed IP addresses for the host of the address. Raises DaemonError when there are none."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as problem:
-        raise errors.address_unknown(f"tcp://{_text(address)}", str(problem)) from problem
+    except (OSError, UnicodeError) as exc:
+        raise errors.address_unknown(address=f"tcp://{_text(address)}", why=str(exc)) from exc
     return [(entry[0], socket.inet_pton(entry[0], str(entry[4][0]).partition("%")[0])) for entry in found]
 
 
@@ -83,8 +97,8 @@ def _check_on_host(address: ListenAddress, family: socket.AddressFamily, packed:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((socket.inet_ntop(family, packed), 0))
-    except OSError as problem:
-        raise errors.address_absent(f"tcp://{_text(address)}", problem.strerror or str(problem)) from problem
+    except OSError as exc:
+        raise errors.address_absent(address=f"tcp://{_text(address)}", why=exc.strerror or str(exc)) from exc
 
 
 def _listening() -> list[tuple[int, bytes, str]]:

@@ -7,21 +7,23 @@
 """Checking the TLS files that the options name, with the standard library alone.
 
 dockerd starts with an expired certificate, with one that is not for servers, without names or of another CA, and
-with a CA file of which a part is broken. So a whole handshake is done in memory with the very files, by OpenSSL.
+with a CA file of which a part is broken. So OpenSSL does a whole handshake in memory with the files' bytes.
 """
 
 from __future__ import annotations
 
-import re
+import contextlib
+import os
 import ssl
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import Option, is_on, last_value
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import count_begin_lines, find_certificates
 
-_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Returns the bytes that a file will hold, None for no file; raises FilesError.
+ReadFile = t.Callable[[str], t.Optional[bytes]]
 
 
 @dataclass(frozen=True)
@@ -37,74 +39,88 @@ class TlsFiles:
         return self.ca, self.certificate, self.key
 
 
-def from_options(options: t.Sequence[Option], where: str, *, asked_for: bool) -> TlsFiles | None:
+def from_options(options: t.Sequence[Option], where: str, *, requested: bool) -> TlsFiles | None:
     """Return the TLS files that the options name, or None without TLS.
 
-    Raises DaemonError when TLS is ``asked_for`` and one of them is not named: without ``--tlscacert`` dockerd would
+    Raises DaemonError when TLS is ``requested`` and one of them is not named: without ``--tlscacert`` dockerd would
     accept every client that any public CA vouches for, and the others would be looked for in root's home directory.
     What was there before and is left to dockerd's defaults is not judged.
     """
     verify = last_value(options, "tlsverify") is not None
     if not verify and not is_on(options, "tls"):
         return None
-    if not verify and asked_for:
-        raise errors.tls_without_verify(where)
+    if not verify and requested:
+        raise errors.tls_without_verify(where=where)
     paths = {name: last_value(options, name) for name in ("tlscacert", "tlscert", "tlskey")}
     unnamed = [name for name, path in paths.items() if not path]
-    if unnamed and not asked_for:
+    if unnamed and not requested:
         return None
     if unnamed:
-        raise errors.tls_file_not_named(where, unnamed)
+        raise errors.tls_file_not_named(where=where, names=", ".join(unnamed))
     return TlsFiles(paths["tlscacert"] or "", paths["tlscert"] or "", paths["tlskey"] or "")
 
 
-def missing(files: TlsFiles) -> list[str]:
-    """Return the paths at which there is no file. Raises FilesError for what cannot be read."""
-    return [path for path in files.paths() if read_file(path) is None]
+def missing(files: TlsFiles, read: ReadFile) -> list[str]:
+    """Return the paths at which there will be no file. Raises FilesError for a file that cannot be read."""
+    return [path for path in files.paths() if read(path) is None]
 
 
-def check(files: TlsFiles) -> None:
-    """Raise DaemonError unless a client that trusts the CA accepts a server with these files."""
-    for path in missing(files):
-        raise errors.tls_file_missing(path)
-    _check_bundle(files.ca)
-    server = _load_server(files)
+def check(files: TlsFiles, read: ReadFile) -> None:
+    """Return if a client that trusts the CA accepts a server with these files. Raises DaemonError or FilesError."""
+    for path in missing(files, read):
+        raise errors.tls_file_missing(path=path)
+    ca = _check_bundle(files.ca, read(files.ca) or b"")
+    server = _load_server(files, read)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False  # which names clients use is not known here; that there are some is checked below
     client.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # dockerd's own rules are not those of RFC 5280
-    client.load_verify_locations(files.ca)
+    client.load_verify_locations(cadata=ca)
     _handshake(server, client, files)
 
 
-def _check_bundle(path: str) -> None:
-    """Raise DaemonError unless each certificate in the CA file can be read: dockerd skips broken ones silently."""
-    text = (read_file(path) or b"").decode("ascii", "replace")
-    blocks = _BLOCK.findall(text)
-    begun = text.count("-----BEGIN")
+def _check_bundle(path: str, content: bytes) -> str:
+    """Return the certificates of the CA file as PEM text. Raises DaemonError for a damaged one: dockerd skips it."""
+    blocks = find_certificates(content)
+    begun = count_begin_lines(content)
     if not blocks or len(blocks) != begun:
-        raise errors.broken_bundle(path, len(blocks), begun)
-    for number, block in enumerate(blocks, 1):
+        raise errors.broken_bundle(path=path, whole=len(blocks), begun=begun)
+    texts = [block.text.decode("ascii", "replace") for block in blocks]
+    for number, text in enumerate(texts, 1):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(block))
-        except (ssl.SSLError, ValueError) as problem:
-            raise errors.broken_certificate(f"{path}, certificate {number}", _reason(problem)) from problem
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(text))
+        except (ssl.SSLError, ValueError) as exc:
+            raise errors.broken_certificate(where=f"{path}, certificate {number}", why=_reason(exc)) from exc
+    return "".join(texts)
 
 
-def _load_server(files: TlsFiles) -> ssl.SSLContext:
-    """Return a server's context with certificate and key. Raises DaemonError where they do not belong together."""
+@contextlib.contextmanager
+def in_memory(content: bytes) -> t.Iterator[str]:
+    """Give a path at which root's programs can read the bytes. They never reach a disk (memfd_create(2))."""
+    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _load_server(files: TlsFiles, read: ReadFile) -> ssl.SSLContext:
+    """Return a server's context with certificate and key. Raises DaemonError if they do not belong together."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def no_passphrase() -> str:
-        raise errors.encrypted_key(files.key)
+        raise errors.encrypted_key(path=files.key)
 
     try:
-        context.load_cert_chain(files.certificate, files.key, password=no_passphrase)
-    except ssl.SSLError as problem:
-        if "MISMATCH" in str(problem):
-            raise errors.key_does_not_fit(files.certificate, files.key) from problem
-        raise errors.unreadable_pair(files.certificate, files.key, _reason(problem)) from problem
-    except ValueError as problem:
-        raise errors.unreadable_pair(files.certificate, files.key, str(problem)) from problem
+        with in_memory(read(files.certificate) or b"") as certificate, in_memory(read(files.key) or b"") as key:
+            context.load_cert_chain(certificate, key, password=no_passphrase)
+    except ssl.SSLError as exc:
+        if "MISMATCH" in str(exc):
+            raise errors.key_does_not_fit(certificate=files.certificate, key=files.key) from exc
+        raise errors.unreadable_pair(certificate=files.certificate, key=files.key, why=_reason(exc)) from exc
+    except ValueError as exc:
+        raise errors.unreadable_pair(certificate=files.certificate, key=files.key, why=str(exc)) from exc
     return context
 
 
@@ -121,20 +137,22 @@ def _handshake(server_context: ssl.SSLContext, client_context: ssl.SSLContext, f
                 waiting.remove(side)
             except ssl.SSLWantReadError:
                 continue
-            except ssl.SSLCertVerificationError as problem:
-                raise errors.certificate_refused(files.certificate, files.ca, problem.verify_message) from problem
-            except ssl.SSLError as problem:
-                raise errors.certificate_refused(files.certificate, files.ca, _reason(problem)) from problem
+            except ssl.SSLCertVerificationError as exc:
+                raise errors.certificate_refused(
+                    certificate=files.certificate, ca=files.ca, why=exc.verify_message
+                ) from exc
+            except ssl.SSLError as exc:
+                raise errors.certificate_refused(certificate=files.certificate, ca=files.ca, why=_reason(exc)) from exc
         if not waiting:
             break
     if not (client.getpeercert() or {}).get("subjectAltName"):
-        raise errors.certificate_without_names(files.certificate)
+        raise errors.certificate_without_names(certificate=files.certificate)
 
 
-def _reason(problem: Exception) -> str:
+def _reason(exc: Exception) -> str:
     """Return OpenSSL's reason in lower case words."""
-    reason = getattr(problem, "reason", None) or str(problem)
+    reason = getattr(exc, "reason", None) or str(exc)
     return str(reason).replace("_", " ").lower()
 
 
-__all__ = ("TlsFiles", "check", "from_options", "missing")
+__all__ = ("TlsFiles", "check", "from_options", "in_memory", "missing")

@@ -19,6 +19,7 @@ import socket
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 
 DROP_IN_NAME = "zz-docker-remote-api.conf"
@@ -99,13 +100,13 @@ def unit_paths(name: str) -> list[str]:
 
     Drop-ins are sorted by file name over all directories; of equal names the first directory's counts, and an
     empty one or a link to /dev/null hides the others. Units whose names have the same beginning up to a dash, and all
-    units of the kind, can have drop-ins together. Raises DaemonError where there is no unit file.
+    units of the kind, can have drop-ins together. raises SystemdError where there is no unit file.
     """
     fragment = next((path for path in (f"{base}/{name}" for base in _UNIT_DIRECTORIES) if os.path.lexists(path)), None)
     if fragment is None:
-        raise errors.no_service(name)
+        raise _systemd.no_service(service=name)
     if os.path.realpath(fragment) == "/dev/null":
-        raise errors.masked_service(name)
+        raise _systemd.masked_service(service=name)
     drop_ins: dict[str, str] = {}
     stem, dot, kind = name.rpartition(".")
     parts = stem.split("-")
@@ -166,8 +167,11 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
         elif setting.key == "Environment":
             words = split_words(setting.value, unescape=True)
             environment = dict(environment, **dict(_pair(word) for word in words)) if words else {}
-    if len(commands) != 1:
-        raise errors.not_one_command(name, [f"{item.path}:{item.first_line}" for item in commands])
+    if not commands:
+        raise errors.no_command(unit=name)
+    if len(commands) > 1:
+        places = ", ".join(f"{item.path}:{item.first_line}" for item in commands)
+        raise errors.several_commands(unit=name, places=places)
     words_of_command = tuple(split_words(commands[0].value, unescape=True))
     _check_command(commands[0], words_of_command)
     return Unit(name, commands[0], words_of_command, environment, tuple(environment_files))
@@ -184,9 +188,9 @@ def _check_command(command: Setting, words: t.Sequence[str]) -> None:
     where = f"{command.path}:{command.first_line}"
     program = words[0].lstrip("-+!") if words else ""
     if program[:1] in ("@", ":", "|"):
-        raise errors.command_prefix(where, program[0])
+        raise errors.command_prefix(where=where, prefix=program[0])
     if not re.match(r"(.*/)?dockerd(-[a-z0-9.-]+)?\Z", program):
-        raise errors.not_dockerd(where, program or "(nothing)")
+        raise errors.not_dockerd(where=where, program=program or "(nothing)")
 
 
 def split_words(text: str, *, unescape: bool) -> list[str]:
@@ -260,7 +264,9 @@ def _replace_specifiers(unit: Unit, word: str) -> str:
 
     def value(match: t.Match[str]) -> str:
         if match.group(1) not in known:
-            raise errors.unknown_specifier(f"{unit.command.path}:{unit.command.first_line}", match.group(0))
+            raise errors.unknown_specifier(
+                where=f"{unit.command.path}:{unit.command.first_line}", specifier=match.group(0)
+            )
         return known[match.group(1)]
 
     return re.sub(r"%(.)", value, word)

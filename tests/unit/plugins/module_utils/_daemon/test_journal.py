@@ -21,7 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.jou
     is_applied,
     put_back,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError, read_state
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, FilesError, read_state
 
 OLD, NEW = b"old \xff\n", b"new\n"
 
@@ -43,7 +43,9 @@ def there(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert journal.pending() is None
     new = tmp_path / "a/b/new"
-    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(new), None, NEW), (str(there), None, None)])
+    undo = journal.begin(
+        [Change(str(there), read_state(str(there)), NEW), Change(str(new), None, NEW), Change(str(there), None, None)]
+    )
     assert undo.directories == (str(tmp_path / "a"), str(tmp_path / "a/b"))
     assert journal.pending() == undo
     assert os.stat(journal.path).st_mode & 0o777 == 0o600
@@ -60,7 +62,7 @@ def test_without_a_way_to_tell_the_next_boot_nothing_begins(
     (tmp_path / "units").mkdir()
     (tmp_path / "units/multi-user.target.d").write_bytes(b"in the way")
     with pytest.raises(FilesError, match=re.escape("docker-remote-api-undo-docker.service.conf: it cannot be")):
-        journal.begin([(str(there), read_state(str(there)), NEW)])
+        journal.begin([Change(str(there), read_state(str(there)), NEW)])
     assert journal.pending() is None
     assert os.listdir(tmp_path / "units") == ["multi-user.target.d"]
 
@@ -76,12 +78,12 @@ def test_the_script_for_the_next_boot_puts_everything_back(
     before = {path: read_state(str(path)) for path in (link, there, gone, odd)}
     undo = journal.begin(
         [
-            (str(link), before[link], NEW),
-            (str(new), None, NEW),
-            (str(gone), before[gone], None),
-            (str(edited), read_state(str(edited)), NEW),
-            (str(odd), before[odd], NEW),
-            (str(kept), read_state(str(kept)), NEW),
+            Change(str(link), before[link], NEW),
+            Change(str(new), None, NEW),
+            Change(str(gone), before[gone], None),
+            Change(str(edited), read_state(str(edited)), NEW),
+            Change(str(odd), before[odd], NEW),
+            Change(str(kept), read_state(str(kept)), NEW),
         ]
     )
     for path in (there, new, odd):
@@ -113,7 +115,9 @@ def test_a_change_is_applied_when_every_file_is_as_planned(
 ) -> None:
     gone = tmp_path / "gone"
     gone.write_bytes(OLD)
-    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(gone), read_state(str(gone)), None)])
+    undo = journal.begin(
+        [Change(str(there), read_state(str(there)), NEW), Change(str(gone), read_state(str(gone)), None)]
+    )
     assert not is_applied(undo)
     there.write_bytes(NEW)
     assert not is_applied(undo)
@@ -125,7 +129,9 @@ def test_everything_is_put_back(journal: Journal, there: pathlib.Path, tmp_path:
     before = read_state(str(there))
     new, gone = tmp_path / "a/b/new", tmp_path / "gone"
     gone.write_bytes(OLD)
-    undo = journal.begin([(str(there), before, NEW), (str(new), None, NEW), (str(gone), read_state(str(gone)), None)])
+    undo = journal.begin(
+        [Change(str(there), before, NEW), Change(str(new), None, NEW), Change(str(gone), read_state(str(gone)), None)]
+    )
     there.write_bytes(NEW)
     there.chmod(0o600)
     new.parent.mkdir(parents=True)
@@ -140,12 +146,12 @@ def test_everything_is_put_back(journal: Journal, there: pathlib.Path, tmp_path:
 
 
 def test_what_was_not_changed_yet_is_left_alone(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(tmp_path / "new"), None, NEW)])
+    undo = journal.begin([Change(str(there), read_state(str(there)), NEW), Change(str(tmp_path / "new"), None, NEW)])
     assert put_back(undo) == []
 
 
 def test_what_somebody_else_changed_since_is_left_alone(journal: Journal, there: pathlib.Path) -> None:
-    undo = journal.begin([(str(there), read_state(str(there)), NEW)])
+    undo = journal.begin([Change(str(there), read_state(str(there)), NEW)])
     there.write_bytes(b"edited by hand\n")
     assert put_back(undo) == []
     assert there.read_bytes() == b"edited by hand\n"
@@ -153,14 +159,14 @@ def test_what_somebody_else_changed_since_is_left_alone(journal: Journal, there:
 
 def test_a_changed_mode_alone_is_put_back(journal: Journal, there: pathlib.Path) -> None:
     before = read_state(str(there))
-    undo = journal.begin([(str(there), before, NEW)])
+    undo = journal.begin([Change(str(there), before, NEW)])
     there.chmod(0o644)
     assert put_back(undo) == [str(there)]
     assert read_state(str(there)) == before
 
 
 def test_a_directory_with_something_else_in_it_stays(journal: Journal, tmp_path: pathlib.Path) -> None:
-    undo = journal.begin([(str(tmp_path / "a/new"), None, NEW)])
+    undo = journal.begin([Change(str(tmp_path / "a/new"), None, NEW)])
     (tmp_path / "a").mkdir()
     (tmp_path / "a/other").write_bytes(b"")
     put_back(undo)
@@ -172,7 +178,9 @@ def test_a_failure_does_not_keep_the_others_from_being_put_back(
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_bytes(OLD)
-    undo = journal.begin([(str(there), read_state(str(there)), NEW), (str(blocked), read_state(str(blocked)), NEW)])
+    undo = journal.begin(
+        [Change(str(there), read_state(str(there)), NEW), Change(str(blocked), read_state(str(blocked)), NEW)]
+    )
     there.write_bytes(NEW)
     blocked.unlink()
     blocked.mkdir()
@@ -185,7 +193,7 @@ def test_a_link_stays_a_link(journal: Journal, there: pathlib.Path, tmp_path: pa
     link, dangling = tmp_path / "link", tmp_path / "dangling"
     link.symlink_to(there)
     dangling.symlink_to(tmp_path / "target")
-    undo = journal.begin([(str(link), read_state(str(link)), NEW), (str(dangling), None, NEW)])
+    undo = journal.begin([Change(str(link), read_state(str(link)), NEW), Change(str(dangling), None, NEW)])
     there.write_bytes(NEW)
     (tmp_path / "target").write_bytes(NEW)
     put_back(undo)

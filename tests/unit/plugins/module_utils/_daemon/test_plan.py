@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import json
 import pathlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import plan, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import ServiceState
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import with_activation_sockets
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
 RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
 SOCKET = "--host=unix:///var/run/docker.sock"
+
+
+def planned(request: Request, running: Process | None) -> Plan:
+    """Return the plan with its reasons for a restart."""
+    found = make_plan(request, RUNNING, running)
+    return replace(found, restart_reasons=tuple(restart_reasons(found, RUNNING)))
 
 
 class Machine:
@@ -37,12 +48,12 @@ class Machine:
         line = f"EnvironmentFile=-{self.options}\n" if file else ""
         self.unit.write_text(f"[Service]\n{line}ExecStart=/usr/bin/dockerd {words}\n", encoding="ascii")
 
-    def plan(self, options: dict[str, Any] | None = None, running: str | None = None, **request: Any) -> plan.Plan:
+    def plan(self, options: dict[str, Any] | None = None, running: str | None = None, **request: Any) -> Plan:
         """Return the plan; ``running`` is what the daemon runs with, nothing for a daemon that is down."""
-        asked = {"path": str(self.options), "daemon_json": str(self.json), **request}
+        asked = {"path": str(self.options), "daemon_json": str(self.json), "allow_insecure": True, **request}
         argv = None if running is None else ("/usr/bin/dockerd", *running.split())
         process = None if argv is None else Process(7, argv, 2**62)
-        return plan.make(plan.Request(options or {}, **asked), RUNNING, process)
+        return planned(Request(options or {}, **asked), process)
 
 
 @pytest.fixture
@@ -52,7 +63,7 @@ def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path)
 
 
-def changed(found: plan.Plan) -> list[str]:
+def changed(found: Plan) -> list[str]:
     return [pathlib.Path(change.path).name for change in found.changes]
 
 
@@ -79,8 +90,8 @@ def test_new_certificates_are_a_reason_to_restart(machine: Machine) -> None:
     words = words.replace("-H fd://", "-H fd://", 1)
     assert machine.plan(tls, running=words).restart_reasons == ()
     process = Process(7, ("/usr/bin/dockerd", *words.split()), 1)
-    request = plan.Request(tls, path=str(machine.options), daemon_json=str(machine.json))
-    reasons = plan.make(request, RUNNING, process).restart_reasons
+    request = Request(tls, path=str(machine.options), daemon_json=str(machine.json))
+    reasons = planned(request, process).restart_reasons
     assert len(reasons) == 3
     assert all("is newer than the running daemon" in reason for reason in reasons)
 
@@ -190,7 +201,7 @@ def test_the_local_socket_stays(
 )
 def test_the_local_sockets_are_known(machine: Machine, unit_words: str, sockets: tuple[str, ...]) -> None:
     machine.set_unit(unit_words, file=True)
-    found = plan.with_activation_sockets(machine.plan({}), ("/run/docker.sock", "/run/other.sock"))
+    found = with_activation_sockets(machine.plan({}), ("/run/docker.sock", "/run/other.sock"))
     assert found.before.local_sockets == found.after.local_sockets == sockets
 
 
@@ -256,6 +267,21 @@ def test_live_restore_against_the_command_line_is_refused(machine: Machine) -> N
         DaemonError, match="the option live-restore there is on, and live_restore asks for the opposite"
     ):
         machine.plan({}, live_restore=False)
+
+
+def test_plain_tcp_beyond_loopback_is_refused(machine: Machine) -> None:
+    machine.set_unit("$DOCKER_OPTS", file=True)
+    with pytest.raises(DaemonError, match=r"the daemon would listen on tcp://1\.1\.1\.1:2 without tlsverify"):
+        machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://1.1.1.1:2"]}, allow_insecure=False)
+    assert machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://[::1]:2"]}, allow_insecure=False).changes
+
+
+def test_an_option_of_the_unit_that_comes_last_and_wins_is_refused(machine: Machine) -> None:
+    machine.set_unit("$DOCKER_OPTS --log-level=warn", file=True)
+    with pytest.raises(DaemonError, match=r"ExecStart= gives --log-level=warn after \$DOCKER_OPTS"):
+        machine.plan({"log-level": "debug"})
+    machine.set_unit("--log-level=warn $DOCKER_OPTS", file=True)
+    assert machine.plan({"log-level": "debug"}).words == ("--log-level=debug",)
 
 
 def test_diffs_show_the_options_and_no_other_line(machine: Machine) -> None:

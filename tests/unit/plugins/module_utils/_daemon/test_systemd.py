@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd as systemd
 
 
 def run_command(argv: list[str], *, environ_update: dict[str, str], errors: str, **rest: t.Any) -> tuple[int, str, str]:
@@ -43,16 +43,16 @@ def test_messages_are_in_english() -> None:
 
 def test_a_command_that_does_not_end_is_killed_even_where_it_ignores_signals() -> None:
     start = time.monotonic()
-    with pytest.raises(errors.DaemonError, match="did not end within 0 seconds"):
+    with pytest.raises(systemd.SystemdError, match="did not end within 0 seconds"):
         RUN(["sh", "-c", "trap '' TERM HUP INT; sleep 30 & wait"], 0.2)
     assert time.monotonic() - start < 10
 
 
 def test_a_command_that_is_not_there_is_named() -> None:
-    with pytest.raises(errors.DaemonError, match="^no-such-program: it cannot be run .*No such file"):
+    with pytest.raises(systemd.SystemdError, match="^no-such-program: it cannot be run .*No such file"):
         RUN(["no-such-program", "--help"], 5)
 
 
 def test_a_command_that_may_not_be_run_is_named(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(errors.DaemonError, match="it cannot be run .*Permission denied"):
+    with pytest.raises(systemd.SystemdError, match="it cannot be run .*Permission denied"):
         RUN([str(tmp_path)], 5)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import (
     Completed,
     ServiceState,
     Systemd,

@@ -18,6 +18,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls
     missing,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.tests.integration import pki
 
 UNSOUND = [
@@ -58,7 +59,7 @@ def named(folder: pathlib.Path, ca: str, certificate: str, key: str) -> TlsFiles
 
 @pytest.mark.parametrize("ca", ["ca", "bundle"])
 def test_sound_files_pass(folder: pathlib.Path, ca: str) -> None:
-    check(named(folder, ca, "server", "key"))
+    check(named(folder, ca, "server", "key"), read_file)
 
 
 @pytest.mark.parametrize(("ca", "certificate", "key", "says"), UNSOUND, ids=[f"{r[0]}-{r[1]}-{r[2]}" for r in UNSOUND])
@@ -66,11 +67,11 @@ def test_unsound_files_are_refused_by_name(
     folder: pathlib.Path, ca: str, certificate: str, key: str, says: str
 ) -> None:
     with pytest.raises(RemoteApiError, match=f"^{folder}/{says}"):
-        check(named(folder, ca, certificate, key))
+        check(named(folder, ca, certificate, key), read_file)
 
 
 def test_missing_files_are_listed(folder: pathlib.Path) -> None:
-    assert missing(named(folder, "none", "server", "nothing")) == [
+    assert missing(named(folder, "none", "server", "nothing"), read_file) == [
         str(folder / "none.pem"),
         str(folder / "nothing.pem"),
     ]
@@ -78,8 +79,8 @@ def test_missing_files_are_listed(folder: pathlib.Path) -> None:
 
 def test_files_are_found_in_the_options() -> None:
     words = "--tlsverify=false --tlscacert /a --tlscert=/b --tlskey /c --tlscacert=/d"
-    assert from_options(read_arguments(words.split(), "here"), "here", asked_for=True) == TlsFiles("/d", "/b", "/c")
-    assert from_options(read_arguments(["--tls=false", "--tlscert=/b"], "x"), "here", asked_for=True) is None
+    assert from_options(read_arguments(words.split(), "here"), "here", requested=True) == TlsFiles("/d", "/b", "/c")
+    assert from_options(read_arguments(["--tls=false", "--tlscert=/b"], "x"), "here", requested=True) is None
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,8 @@ def test_files_are_found_in_the_options() -> None:
         ("--tlsverify --tlscert=/b --tlskey=/c", "here: TLS is on but tlscacert is not set"),
     ],
 )
-def test_half_a_tls_is_refused_when_asked_for_and_left_alone_when_it_was_there(words: str, says: str) -> None:
+def test_half_a_tls_is_refused_when_requested_and_left_alone_when_it_was_there(words: str, says: str) -> None:
     options = read_arguments(words.split(), "here")
     with pytest.raises(DaemonError, match=says):
-        from_options(options, "here", asked_for=True)
-    assert from_options(options, "here", asked_for=False) is None
+        from_options(options, "here", requested=True)
+    assert from_options(options, "here", requested=False) is None

@@ -11,6 +11,7 @@ import pathlib
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import SystemdError
 
 DEBIAN = b"""[Unit]
 ExecStart=/not/this
@@ -196,10 +197,10 @@ def test_a_unit_in_etc_replaces_the_packaged_one(directories: list[pathlib.Path]
 
 
 def test_a_masked_or_missing_unit_is_refused(directories: list[pathlib.Path]) -> None:
-    with pytest.raises(DaemonError, match="docker.service: systemd knows no such unit"):
+    with pytest.raises(SystemdError, match="docker.service: systemd knows no such unit"):
         unit.unit_paths("docker.service")
     write(directories[2] / "docker.service")
     directories[0].mkdir()
     (directories[0] / "docker.service").symlink_to("/dev/null")
-    with pytest.raises(DaemonError, match="docker.service: the unit is masked"):
+    with pytest.raises(SystemdError, match="docker.service: the unit is masked"):
         unit.unit_paths("docker.service")

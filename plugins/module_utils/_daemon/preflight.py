@@ -4,47 +4,52 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Checking a plan against the engine and the host before a byte is written. Changes nothing."""
+"""Checking a plan against the engine and the host before anything is written. Read-only."""
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
 import re
 import tempfile
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files, unit
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.local_engine import get_json
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import Run, Systemd, condense
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd, condense
 
 _LIMIT = 60.0
 # A place where no file can be: dockerd reads its whole configuration, and gives up before it touches anything else.
 _NO_PID_FILE = "/dev/null/no-daemon-is-started"
 
 
-def check(plan: Plan, systemd: Systemd, run: Run, *, allow_missing_tls: bool) -> None:
-    """Return when the engine on this host would start with the plan's arguments, as far as can be told beforehand.
+def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, check_mode: bool) -> None:
+    """Return if the engine on this host would start with the plan's arguments, as far as can be told beforehand.
 
-    ``allow_missing_tls``: the certificates may still have to be made (check mode on a host never touched before);
-    then what depends on them is left out. Raises DaemonError or FilesError.
+    ``certificate_due``: the TLS files are still to be issued, so that they are not checked. ``check_mode``: an engine
+    that would make directories while it checks its configuration is not asked.
+    Raises DaemonError, FilesError or SystemdError.
     """
     program = plan.argv[0]
     if not os.path.isabs(program) or not os.access(program, os.X_OK):
-        raise errors.no_program(program, f"{plan.command.path}:{plan.command.first_line}")
+        raise errors.no_program(path=program, where=f"{plan.command.path}:{plan.command.first_line}")
     flags = _flags(program, run)
     for option in plan.after.options:
         if option.name not in flags:
-            raise errors.unknown_flag(option.name, program, sorted(flags))
-    missing = tls_files.missing(plan.tls) if plan.tls and allow_missing_tls else []
-    if plan.tls and not missing:
-        tls_files.check(plan.tls)
+            close = difflib.get_close_matches(option.name, sorted(flags), 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise errors.unknown_flag(name=option.name, program=program, hint=hint)
+    if plan.tls and not certificate_due:
+        tls_files.check(plan.tls, plan.content_of)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     _check_socket_unit(plan, systemd)
-    _check_files(plan, run)
-    if not missing:
-        _check_with_engine(plan, run, has_validate="validate" in flags)
+    _check_unit_files(plan, run)
+    has_validate = "validate" in flags
+    if has_validate or not check_mode:
+        _check_with_engine(plan, run, has_validate=has_validate, certificate_due=certificate_due)
     if plan.after.live_restore:
         _check_no_swarm(plan)
 
@@ -53,17 +58,14 @@ def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
     """Raise DaemonError when the daemon needs systemd's socket and it cannot be had."""
     state = systemd.socket_load_state() if plan.after.socket_activated else "loaded"
     if state != "loaded":
-        raise errors.unusable_socket(systemd.socket, state)
+        raise errors.unusable_socket(socket=systemd.socket, state=state)
 
 
-def _check_files(plan: Plan, run: Run) -> None:
-    """Let a shell and systemd judge the options file and the unit's files. Raises DaemonError with their words."""
+def _check_unit_files(plan: Plan, run: Run) -> None:
+    """Let systemd judge the unit files of the plan. Raises DaemonError with its words."""
     for change in plan.changes:
-        if change.path == plan.options_path and change.before is not None:
-            answer = run(["sh", "-n", plan.options_path], _LIMIT)
-            if answer.returncode:
-                raise errors.not_shell(plan.options_path, answer.stderr.strip())
-        elif change.after is not None and change.path not in (plan.options_path, plan.daemon_json):
+        in_unit = f"{plan.service}.d/" in change.path or change.path.endswith(f"/{plan.service}")
+        if change.after is not None and in_unit:
             _check_unit(plan, change.path, change.after, run)
 
 
@@ -73,8 +75,6 @@ def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
     A unit in the directory of the file that is verified, and its drop-ins, come before all others of their names
     (systemd-analyze(1)). Only the verdict on this unit counts, not those on units that it wants.
     """
-    if f"{plan.service}.d/" not in path and not path.endswith(f"/{plan.service}"):
-        return
     fragment = unit.unit_paths(plan.service)[0]
     with tempfile.TemporaryDirectory(prefix="docker-remote-api-") as directory:
         copies = {f"{directory}/{plan.service}": read_file(fragment) or b""}
@@ -87,7 +87,9 @@ def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
         answer = run(["systemd-analyze", "verify", "--man=no", f"{directory}/{plan.service}"], _LIMIT)
     said = (answer.stdout + answer.stderr).replace(directory, "").splitlines()
     if any("bad unit file setting" in line and plan.service in line for line in said):
-        raise errors.bad_unit(plan.service, " ".join(line for line in said if "bad unit file setting" not in line))
+        raise errors.bad_unit(
+            unit=plan.service, said=" ".join(line for line in said if "bad unit file setting" not in line)
+        )
 
 
 def _flags(program: str, run: Run) -> set[str]:
@@ -95,35 +97,52 @@ def _flags(program: str, run: Run) -> set[str]:
     answer = run([program, "--help"], _LIMIT)
     names = set(re.findall(r"(?m)^\s+(?:-\w, )?--([a-z0-9-]+)", answer.stdout + answer.stderr))
     if "host" not in names:
-        raise errors.no_help(program, answer.stderr.strip()[:200])
+        raise errors.no_help(program=program, said=answer.stderr.strip()[:200])
     return names
 
 
-def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool) -> None:
+def _check_with_engine(plan: Plan, run: Run, *, has_validate: bool, certificate_due: bool) -> None:
     """Let the engine itself read the arguments and daemon.json as they will be. Raises DaemonError with its words.
 
     Engines from 23.0 on have ``--validate``. Older ones are started with a pid file that cannot be: they read their
-    configuration first, and the pid file before anything else. daemon.json as it will be is read from a copy.
+    configuration first, and the pid file before anything else.
     """
-    pending = [change.after for change in plan.changes if change.path == plan.daemon_json]
     if not has_validate and "pidfile" in plan.after.configuration:
         return
-    copy = ""
-    try:
-        arguments = list(plan.argv)
-        if pending and pending[0] is not None:
-            descriptor, copy = tempfile.mkstemp(prefix="daemon-", suffix=".json")
-            with open(descriptor, "wb") as stream:
-                stream.write(pending[0])
-            arguments.append(f"--config-file={copy}")
+    with contextlib.ExitStack() as stack:
+        arguments, renamed = _engine_arguments(plan, stack, certificate_due=certificate_due)
         arguments.append("--validate" if has_validate else f"--pidfile={_NO_PID_FILE}")
         answer = run(arguments, _LIMIT)
-    finally:
-        if copy:
-            os.unlink(copy)
-    said = answer.stderr.strip().replace(copy or "\0", plan.daemon_json)
+    said = answer.stderr.strip()
+    for temporary, path in renamed.items():
+        said = said.replace(temporary, path)
     if answer.returncode and not (not has_validate and _NO_PID_FILE.rpartition("/")[0] in said):
-        raise errors.engine_refuses(plan.argv[0], _last_words(said))
+        raise errors.engine_refuses(program=plan.argv[0], said=_last_words(said))
+
+
+def _engine_arguments(
+    plan: Plan, stack: contextlib.ExitStack, *, certificate_due: bool
+) -> tuple[list[str], dict[str, str]]:
+    """Return the daemon's arguments for a check, and which temporary path in them stands for which file.
+
+    Files that are still to be written are read from memory. Without a certificate, TLS is left out. Later words win
+    over earlier ones (pflag).
+    """
+    arguments = list(plan.argv)
+    if certificate_due:
+        kept = [option for option in plan.after.options if not option.name.startswith("tls")]
+        arguments = [plan.argv[0], *(word for option in kept for word in option.words)]
+    paths = {"config-file": plan.daemon_json}
+    if plan.tls and not certificate_due:
+        paths.update(tlscacert=plan.tls.ca, tlscert=plan.tls.certificate, tlskey=plan.tls.key)
+    renamed = {}
+    for option, path in paths.items():
+        change = plan.change_of(path)
+        if change is not None and change.after is not None:
+            temporary = stack.enter_context(tls_files.in_memory(change.after))
+            arguments.append(f"--{option}={temporary}")
+            renamed[temporary] = path
+    return arguments, renamed
 
 
 def _last_words(said: str) -> str:
@@ -137,7 +156,7 @@ def _check_no_swarm(plan: Plan) -> None:
     for path in plan.before.local_sockets:
         info = get_json(path, "/info") or {}
         if (info.get("Swarm") or {}).get("LocalNodeState") in ("active", "pending", "locked"):
-            raise errors.live_restore_with_swarm(plan.service)
+            raise errors.live_restore_with_swarm(unit=plan.service)
 
 
 __all__ = ("check",)

@@ -15,7 +15,39 @@ import signal
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+
+
+class SystemdError(RemoteApiError):
+    """systemd or one of its commands does not do what is asked of it."""
+
+
+no_systemd = SystemdError.text(
+    "systemd",
+    "it does not run this host (there is no /run/systemd/system)",
+    "The Docker service can be managed only on hosts that systemd booted: take this host out of the play.",
+)
+no_service = SystemdError.text(
+    "{service}",
+    "systemd knows no such unit on this host",
+    "Install Docker Engine first (docker.io or docker-ce), or name the service under which it runs.",
+)
+masked_service = SystemdError.text(
+    "{service}",
+    "the unit is masked, so that it cannot be started",
+    "Run 'systemctl unmask {service}' and run again.",
+)
+command_too_slow = SystemdError.text(
+    "{argv}",
+    "it did not end within {timeout:.0f} seconds",
+    "Run it by hand on the host to see what it waits for, then run again.",
+)
+command_not_run = SystemdError.text(
+    "{program}", "it cannot be run ({said})", "Install it, or run as root, for example with 'become: true'."
+)
+systemctl_failed = SystemdError.text(
+    "systemctl {words}", "it failed: {said}", "Run it by hand on the host to see why, then run again."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +68,7 @@ def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:
     The limit is kept by timeout(1), which kills the command, and with it itself (that of coreutils) or says so with
     its exit status (others): gentler signals are ignored while a change is being made. Its exit status is 126 or 127
     when the command could not be run.
-    What is returned raises DaemonError in these cases.
+    What is returned raises SystemdError in these cases.
     """
 
     def run(argv: t.Sequence[str], timeout: float) -> Completed:
@@ -47,9 +79,9 @@ def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:
             expand_user_and_vars=False,
         )
         if status in (-signal.SIGKILL, 124, 128 + signal.SIGKILL):
-            raise errors.command_too_slow(argv, timeout)
+            raise command_too_slow(argv=" ".join(argv), timeout=timeout)
         if status in (126, 127):
-            raise errors.command_not_run(argv, stderr.strip())
+            raise command_not_run(program=argv[0], said=stderr.strip())
         return Completed(status, stdout, stderr)
 
     return run
@@ -98,11 +130,11 @@ class Systemd:
         """Return properties of a unit, as ``systemctl show`` prints them."""
         answer = self._run(["systemctl", "show", f"--property={','.join(names)}", unit], 30.0)
         if answer.returncode:
-            raise errors.systemctl_failed(f"show {unit}", answer.stderr.strip())
+            raise systemctl_failed(words=f"show {unit}", said=answer.stderr.strip() or "no reason given")
         return dict(line.partition("=")[::2] for line in answer.stdout.splitlines())
 
     def state(self) -> ServiceState:
-        """Return the service's state. Raises DaemonError where systemd does not answer."""
+        """Return the service's state. Raises SystemdError where systemd does not answer."""
         found = self._show(
             self.service,
             "LoadState",
@@ -144,11 +176,11 @@ class Systemd:
         return self._show(self.socket, "LoadState").get("LoadState", "")
 
     def reload(self) -> None:
-        """Make systemd read its unit files again. Raises DaemonError."""
+        """Make systemd read its unit files again. Raises SystemdError."""
         self._do("daemon-reload")
 
     def reload_daemon(self) -> None:
-        """Make the daemon read daemon.json again, without a restart. Raises DaemonError."""
+        """Make the daemon read daemon.json again, without a restart. Raises SystemdError."""
         self._do("reload", self.service)
 
     def reset_failed(self) -> None:
@@ -156,18 +188,18 @@ class Systemd:
         self._run(["systemctl", "reset-failed", self.service, self.socket], 30.0)
 
     def kill(self) -> None:
-        """Kill the service's main process and what it is starting. Raises DaemonError."""
+        """Kill the service's main process and what it is starting. Raises SystemdError."""
         self._do("kill", "--signal=SIGKILL", self.service)
 
     def start_job(self, verb: str, *units: str) -> None:
-        """Queue a job without waiting for it: the unit's own time limit may be infinite. Raises DaemonError."""
+        """Queue a job without waiting for it: the unit's own time limit may be infinite. Raises SystemdError."""
         self._do("--no-block", verb, *units)
 
     def _do(self, *words: str) -> None:
-        """Run systemctl. Raises DaemonError when it fails."""
+        """Run systemctl. Raises SystemdError when it fails."""
         answer = self._run(["systemctl", *words], 90.0)
         if answer.returncode:
-            raise errors.systemctl_failed(" ".join(words), answer.stderr.strip())
+            raise systemctl_failed(words=" ".join(words), said=answer.stderr.strip() or "no reason given")
 
     def journal(self, since: float) -> list[str]:
         """Return what matters of the service's journal since a time (seconds since 1970); nothing on any failure."""
@@ -177,7 +209,7 @@ class Systemd:
                 ["journalctl", f"--unit={self.service}", f"--since=@{since:.6f}", "--lines=200", "--output=cat", "-q"],
                 15.0,
             )
-        except errors.DaemonError:
+        except SystemdError:
             return []
         return condense(answer.stdout.splitlines())
 
@@ -210,16 +242,29 @@ def _message(text: str) -> str:
 
 
 def require_service(service: str, run: Run) -> None:
-    """Return when systemd runs this machine and can start the unit; raise DaemonError otherwise. Changes nothing."""
+    """Return when systemd runs this machine and can start the unit; raise SystemdError otherwise. Changes nothing."""
     if not os.path.isdir("/run/systemd/system"):
-        raise errors.no_systemd()
+        raise no_systemd()
     unit = unit_name(service)
     answer = run(["systemctl", "show", "--property=LoadState", unit], 30.0)
     state = answer.stdout.strip().partition("=")[2]
     if state == "masked":
-        raise errors.masked_service(unit)
+        raise masked_service(service=unit)
     if state != "loaded":
-        raise errors.no_service(unit)
+        raise no_service(service=unit)
 
 
-__all__ = ("Completed", "Run", "ServiceState", "Systemd", "condense", "require_service", "runner", "unit_name")
+__all__ = (
+    "Completed",
+    "Run",
+    "ServiceState",
+    "Systemd",
+    "SystemdError",
+    "condense",
+    "masked_service",
+    "no_service",
+    "no_systemd",
+    "require_service",
+    "runner",
+    "unit_name",
+)

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action plugin of remote_api: the controller's half, which signs the CSR that the host's half answers with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+from datetime import UTC, datetime
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
+    certificates,
+    facts,
+    library,
+    names,
+    profiles,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+
+_MODULE = "dockerfleet.remote_api.remote_api"
+# What only the controller may know or needs to know.
+_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key"})
+_ALWAYS = ("localhost", "127.0.0.1")
+_LIBRARY = {"name": "python3-cryptography", "state": "present", "update_cache": True}
+
+
+class ActionModule(ActionBase):
+    """Sees to the CA and the clients, runs the module on the host, and once more if a certificate has to be signed.
+
+    All of it is one task, since each task costs the controller a process for each host.
+    """
+
+    _options: dict[str, t.Any]
+    _listen: tuple[str, ...]
+    _task_vars: dict[str, t.Any]
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the result that the module's documentation describes."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        try:
+            self._options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, self._task.args)
+            self._listen = _remote_api.check_options(self._options)
+            self._task_vars = task_vars or {}
+            sent = {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
+            done = self._with_certificate(sent) if self._options["tls"] else self._run_module(sent)
+            return {**result, **self._verified(done)}
+        except RemoteApiError as exc:
+            return {**result, "failed": True, "msg": str(exc)}
+
+    @property
+    def _only_look(self) -> bool:
+        """Whether nothing is to be changed on the host."""
+        return bool(self._task.check_mode or self._options["plan_only"])
+
+    def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result for a host that speaks TLS: one round trip, or two if its certificate is due."""
+        options = self._options
+        library.require(sys.executable)
+        lifetime = profiles.validity(options["certificate_days"], None, options["renew_before_days"]).lifetime
+        sent["names"] = self._server_names()
+        wanted = profiles.profile("server", None, sent["names"], options["key_type"])
+        now = datetime.now(UTC)
+        bundle = self._make_authority(now)
+        if bundle:
+            sent["ca_certificate"] = certificates.to_pem(bundle)
+        first = self._run_module(sent)
+        if first.get("missing_library") and options["install_dependencies"]:
+            if self._only_look:
+                return {"changed": bool(self._task.check_mode), "due": True, "reasons": [first["msg"]]}
+            installed = self._run_action("ansible.builtin.package", _LIBRARY)
+            if installed.get("failed"):
+                return installed
+            first = self._run_module(sent)
+        csr = first.pop("csr", None)
+        if first.get("failed") or (bundle and not first["reasons"]):
+            return first
+        if self._only_look:
+            return _predict(first, wanted, bundle, now + lifetime, self._task.check_mode)
+        host = str(self._task_vars.get("inventory_hostname"))
+        signed = _authority.sign_request(self._open_authority(now), str(csr), wanted, lifetime, now, host)
+        if signed.warning:
+            self._display.warning(signed.warning)
+        second = self._run_module({**sent, "certificate": signed.pem})
+        second.pop("csr", None)
+        return second if second.get("failed") else {**second, "reasons": first["reasons"]}
+
+    def _server_names(self) -> list[str]:
+        """Return the names in the certificate: those of the inventory, the addresses listened on, and those asked for.
+
+        An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
+        """
+        inventory_name = str(self._task_vars.get("inventory_hostname"))
+        address = str(self._task_vars.get("ansible_host") or inventory_name)
+        usable, left_out = names.split_names([inventory_name, address])
+        if left_out:
+            self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
+        return list(
+            dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
+        )
+
+    def _make_authority(self, now: datetime) -> tuple[x509.Certificate, ...]:
+        """Return the CA certificates to trust, after making sure of the CA; none if check mode finds no CA."""
+        options = self._options
+        if options["ca_path"] is None:
+            return self._open_authority(now).bundle
+        path = self._loader.path_dwim(options["ca_path"])
+        settings = _authority.Settings(options["ca_common_name"], options["ca_days"], options["key_type"])
+        made = _authority.establish(path, options["ca_passphrase"] or "", settings, now, self._task.check_mode)
+        for warning in made.warnings:
+            self._display.warning(warning)
+        return made.authority.bundle if made.authority else ()
+
+    def _open_authority(self, now: datetime) -> _authority.Authority:
+        """Return the CA with its key. Raises RemoteApiError."""
+        options = self._options
+        if options["ca_path"] is None:
+            key, passphrase = options["ca_key"], options["ca_passphrase"]
+            return _authority.open_authority_from_text(options["ca_certificate"], key, passphrase, now)
+        path = self._loader.path_dwim(options["ca_path"])
+        return _authority.open_authority(path, options["ca_passphrase"] or "", now)
+
+    def _verified(self, done: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result with what verify found. Nothing is verified while something is due on the host."""
+        options = self._options
+        due = done.get("restart_due") or (self._only_look and done.get("due"))
+        if options["verify_from"] == "none" or done.get("failed") or due:
+            return done
+        arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
+        if options["tls"] and options["verify_from"] == "host":
+            arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
+        elif options["tls"]:
+            wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key")
+            arguments.update({name: options[name] for name in wanted if options[name] is not None})
+        verified = self._run_action("dockerfleet.remote_api.verify", arguments)
+        result = {**done, "checks": verified.get("checks", [])}
+        return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
+
+    def _run_module(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of the module on the host: one round trip."""
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=_MODULE, module_args=arguments, task_vars=self._task_vars
+        )
+        return result
+
+    def _run_action(self, name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of another action on this host, in this process."""
+        task = self._task.copy()
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            name,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        result: dict[str, t.Any] = action.run(task_vars=self._task_vars)
+        return result
+
+
+def _predict(
+    first: dict[str, t.Any],
+    wanted: profiles.Profile,
+    bundle: tuple[x509.Certificate, ...],
+    end: datetime,
+    changed: bool,
+) -> dict[str, t.Any]:
+    """Return the result of a look, as if a certificate that ends at ``end`` had been issued."""
+    expected = facts.predicted(wanted, min([end, *map(certificates.not_after, bundle[:1])]))
+    reasons = first["reasons"] or ["it is to be issued by a CA that is still to be made"]
+    return {**first, **expected, "changed": changed, "due": True, "issued": True, "reasons": reasons}

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The types that planning, checking and carrying out share: a request, the daemon's settings, a plan."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
+    ListenAddress,
+    Option,
+    Value,
+    is_on,
+    last_value,
+    parse_host,
+    values,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles, from_options
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, read_file
+
+LOCAL_SOCKET = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for: the options of the module daemon_options."""
+
+    options: t.Mapping[str, Value]
+    remove: tuple[str, ...] = ()
+    exclusive: bool = False
+    path: str | None = None
+    variable: str | None = None
+    service: str = "docker.service"
+    unit_wiring: str = "drop_in"
+    on_conflict: str = "fail"
+    daemon_json: str | None = None
+    live_restore: bool | None = None
+    allow_insecure: bool = False
+
+
+@dataclass(frozen=True)
+class DaemonSettings:
+    """What the daemon is told by its options and by daemon.json, as far as it matters here.
+
+    ``activation_sockets`` are the paths of the local sockets that systemd passes to it.
+    """
+
+    options: tuple[Option, ...]
+    configuration: t.Mapping[str, t.Any]
+    activation_sockets: tuple[str, ...] = ()
+
+    @property
+    def _listening(self) -> tuple[Option, ...]:
+        """The settings about listening and TLS, from either place."""
+        return (*json_file.listening(self.configuration), *self.options)
+
+    @property
+    def listen(self) -> tuple[ListenAddress, ...]:
+        """The TCP addresses on which it listens. Raises DaemonError for one without address or port."""
+        return tuple(address for address in map(parse_host, values(self._listening, "host")) if address)
+
+    @property
+    def local_sockets(self) -> tuple[str, ...]:
+        """The paths of the local sockets on which it listens; ``fd://`` means those of systemd's socket unit."""
+        hosts = values(self._listening, "host") or [LOCAL_SOCKET]
+        paths = [(host if host != "unix://" else LOCAL_SOCKET)[7:] for host in hosts if host.startswith("unix://")]
+        return (*paths, *(self.activation_sockets if self.socket_activated else ()))
+
+    @property
+    def socket_activated(self) -> bool:
+        """Whether it takes its local socket from systemd (``-H fd://``)."""
+        return any(host.startswith("fd:") for host in values(self._listening, "host"))
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether its TCP addresses speak TLS: ``tlsverify`` turns it on whatever its value is."""
+        return last_value(self._listening, "tlsverify") is not None or is_on(self._listening, "tls")
+
+    @property
+    def verifies_clients(self) -> bool:
+        """Whether only clients with a certificate are let in: ``tlsverify`` is on."""
+        return is_on(self._listening, "tlsverify")
+
+    @property
+    def live_restore(self) -> bool:
+        """Whether containers keep running while it restarts."""
+        return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
+
+    def tls_files(self, where: str, *, requested: bool) -> TlsFiles | None:
+        """Return the TLS files that the settings name; see tls_files.from_options()."""
+        return from_options(self._listening, where, requested=requested)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes, in the order in which they are made, and what the daemon will be told after them.
+
+    ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
+    daemon need not be restarted.
+    """
+
+    service: str
+    changes: tuple[Change, ...]
+    words: tuple[str, ...]
+    argv: tuple[str, ...]
+    before: DaemonSettings
+    after: DaemonSettings
+    options_path: str
+    variable: str
+    daemon_json: str
+    conflicts: tuple[json_file.Conflict, ...]
+    live_restore: bool | None
+    tls: TlsFiles | None
+    command: unit.Setting
+    running: Process | None
+    reload_due: bool
+    restart_reasons: tuple[str, ...] = ()
+
+    def change_of(self, path: str) -> Change | None:
+        """Return the change of the file at the path, or of the file that a symbolic link there leads to."""
+        target = os.path.realpath(path)
+        return next((change for change in self.changes if os.path.realpath(change.path) == target), None)
+
+    def content_of(self, path: str) -> bytes | None:
+        """Return the bytes of the file after the plan, None for no file. Raises FilesError."""
+        change = self.change_of(path)
+        return read_file(path) if change is None else change.after
+
+
+__all__ = ("LOCAL_SOCKET", "DaemonSettings", "Plan", "Request")

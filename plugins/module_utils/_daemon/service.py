@@ -1,0 +1,231 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The running daemon: starting it, waiting for it, watching it. Every wait has a limit."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import (
+    get_json,
+    why_local_silent,
+    why_tcp_silent,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import DaemonSettings, Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import expected_certificate
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Systemd
+
+_POLL = 0.1
+_PROBE_LIMIT = 5.0
+_STOP_LIMIT = 15.0
+_INFO_LIMIT = 60.0  # of hosts with thousands of containers, or slow disks
+
+_Found = t.TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the time comes from, in seconds: since 1970, from any fixed point on, and how to wait."""
+
+    now: t.Callable[[], float] = time.time
+    monotonic: t.Callable[[], float] = time.monotonic
+    sleep: t.Callable[[float], None] = time.sleep
+
+
+class Service:
+    """The daemon's service on this host. Limits are in seconds; every method may raise SystemdError."""
+
+    def __init__(self, systemd: Systemd, clock: Clock) -> None:
+        self.systemd = systemd
+        self.clock = clock
+
+    @property
+    def name(self) -> str:
+        """The full name of the unit."""
+        return self.systemd.service
+
+    def poll(
+        self, condition: t.Callable[[], _Found | None], limit: float, failure: t.Callable[[], RemoteApiError]
+    ) -> _Found:
+        """Return what ``condition`` returns once it is true. Raises what ``failure`` returns after the limit."""
+        deadline = self.clock.monotonic() + limit
+        while True:
+            found = condition()
+            if found:
+                return found
+            if self.clock.monotonic() > deadline:
+                raise failure()
+            self.clock.sleep(_POLL)
+
+    def restart(self, *, socket_activated: bool, limit: float) -> None:
+        """Ask for a restart without waiting for it; of the socket unit, too, if that does not listen.
+
+        A service that takes its socket from systemd cannot start while the socket unit is stopped, and the socket unit
+        refuses to start while the service runs: so in that case the service stops first. Raises DaemonError.
+        """
+        self._end_endless_start()
+        self.systemd.reset_failed()
+        if socket_activated and not self.systemd.socket_is_active():
+            self.systemd.start_job("stop", self.name)
+            self._wait_until_stopped(limit)
+            self.systemd.start_job("start", self.systemd.socket)
+            self.systemd.start_job("start", self.name)
+            return
+        self.systemd.start_job("restart", self.name)
+
+    def _end_endless_start(self) -> None:
+        """Stop a service that keeps starting, or starts forever (TimeoutStartSec=0); kill it if it does not stop."""
+        if self.systemd.state().active != "activating":
+            return
+        self.systemd.start_job("stop", self.name)
+        try:
+            self._wait_until_stopped(_STOP_LIMIT)
+        except errors.DaemonError:
+            self.systemd.kill()
+            self._wait_until_stopped(_STOP_LIMIT)
+
+    def _wait_until_stopped(self, limit: float) -> None:
+        """Return once the service has no process any more. Raises DaemonError."""
+        self._wait_until(lambda: self.systemd.state().active in ("inactive", "failed"), self.name, limit)
+
+    def _wait_until(self, stopped: t.Callable[[], bool], unit: str, limit: float) -> None:
+        """Return once the unit has stopped. Raises DaemonError."""
+        self.poll(stopped, limit, lambda: errors.does_not_stop(unit=unit, seconds=limit))
+
+    def wait_until_started(self, old_pid: int, limit: float) -> int:
+        """Return the number of the new main process once the service has started. Raises DaemonError."""
+
+        def new_pid() -> int | None:
+            state = self.systemd.state()
+            if state.is_running and state.main_pid != old_pid:
+                return state.main_pid
+            if state.has_failed:
+                result = f" (result: {state.result})" if state.result not in ("", "success") else ""
+                raise errors.did_not_start(unit=self.name, result=result)
+            return None
+
+        return self.poll(new_pid, limit, lambda: errors.starts_too_slowly(unit=self.name, seconds=limit))
+
+    def wait_until_ready(self, plan: Plan, limit: float) -> int:
+        """Return the number of the daemon's process once it answers on every address with the planned arguments.
+
+        Raises DaemonError if it ends, or does not get there in time.
+        """
+        deadline = self.clock.monotonic() + limit
+        pid = self.wait_until_started(plan.running.pid if plan.running else 0, limit)
+        silent: list[str] = []
+
+        def answers() -> bool:
+            silent[:] = _silent_addresses(plan)
+            if silent and self.systemd.state().main_pid != pid:
+                raise errors.engine_silent(unit=self.name, where="; ".join(silent))
+            return not silent
+
+        left = max(deadline - self.clock.monotonic(), 0.0)
+        self.poll(answers, left, lambda: errors.engine_silent(unit=self.name, where="; ".join(silent)))
+        process = read_process(pid)
+        if process is not None and process.argv[1:] != plan.argv[1:]:
+            raise errors.other_arguments(unit=self.name, argv=" ".join(process.argv))
+        return pid
+
+    def watch(self, pid: int, seconds: float) -> None:
+        """Return if the process lives through these seconds. Raises DaemonError if it ends."""
+        until = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < until:
+            self.clock.sleep(min(0.5, seconds))
+            state = self.systemd.state()
+            if state.main_pid != pid or not state.is_running:
+                raise errors.did_not_stay(unit=self.name, result=state.result)
+
+    def start_if_down(self, limit: float) -> None:
+        """Start the daemon unless it runs. Raises DaemonError."""
+        state = self.systemd.state()
+        if not state.is_running:
+            self.restart(socket_activated="fd://" in self.systemd.loaded_command(), limit=limit)
+            self.wait_until_started(state.main_pid, limit)
+
+    def revive(self, settings: DaemonSettings, limit: float) -> None:
+        """Start the daemon with its old settings and wait until it answers on its local sockets. Raises DaemonError.
+
+        There is a second attempt: the first may meet a systemd that is busy with itself, and leave the daemon stopped.
+        """
+        try:
+            self._start_as_before(settings, limit)
+        except RemoteApiError:
+            if silent_sockets(settings):
+                self._start_as_before(settings, limit)
+
+    def _start_as_before(self, settings: DaemonSettings, limit: float) -> None:
+        """Do one attempt of revive(). Raises DaemonError.
+
+        The socket unit starts again, too: after being masked and unmasked it is active and yet passes on no socket.
+        """
+        state = self.systemd.state()
+        self._end_endless_start()
+        if settings.socket_activated and not state.is_running:
+            self.systemd.start_job("stop", self.systemd.socket)
+            self._wait_until(lambda: not self.systemd.socket_is_active(), self.systemd.socket, _STOP_LIMIT)
+        self.restart(socket_activated=settings.socket_activated, limit=limit)
+        self.wait_until_started(state.main_pid, limit)
+        self.poll(
+            lambda: not silent_sockets(settings),
+            limit,
+            lambda: errors.engine_silent(unit=self.name, where="; ".join(silent_sockets(settings))),
+        )
+
+    def set_live_restore(self, settings: DaemonSettings, wanted: bool) -> bool:
+        """Make the running daemon take live-restore from daemon.json; return whether that took a reload.
+
+        It is one of the settings that a reload changes (dockerd reference, "Configuration reload behavior").
+        Raises DaemonError.
+        """
+        current = _has_live_restore(settings)
+        if current is None:
+            raise errors.live_restore_unknown(unit=self.name)
+        if current == wanted:
+            return False
+        self.systemd.reload_daemon()
+        state = "on" if wanted else "off"
+        self.poll(
+            lambda: _has_live_restore(settings) == wanted,
+            _STOP_LIMIT,
+            lambda: errors.live_restore_not_taken(unit=self.name, state=state),
+        )
+        return True
+
+
+def _has_live_restore(settings: DaemonSettings) -> bool | None:
+    """Return whether containers keep running without the daemon, as it says; None if it does not answer."""
+    for path in settings.local_sockets:
+        info = get_json(path, "/info", _INFO_LIMIT)
+        if info:
+            return bool(info.get("LiveRestoreEnabled"))
+    return None
+
+
+def silent_sockets(settings: DaemonSettings) -> list[str]:
+    """Return the local sockets on which the engine does not answer, each with the reason."""
+    asked = [(path, why_local_silent(path, _PROBE_LIMIT)) for path in settings.local_sockets]
+    return [f"{path}: {why}" for path, why in asked if why]
+
+
+def _silent_addresses(plan: Plan) -> list[str]:
+    """Return where the engine does not answer, each with the reason; TCP is asked once the local sockets answer."""
+    silent = silent_sockets(plan.after)
+    certificate = expected_certificate(plan)
+    for address in plan.after.listen if not silent else ():
+        why = why_tcp_silent(address, tls=plan.after.uses_tls, certificate=certificate, timeout=_PROBE_LIMIT)
+        silent += [f"tcp://{address.host}:{address.port}: {why}"] if why else []
+    return silent
+
+
+__all__ = ("Clock", "Service", "silent_sockets")

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""The whole job on one host, under the service's lock: undo what an interrupted run left, plan, check, carry out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd
+
+if t.TYPE_CHECKING:
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Report
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How to change the daemon: ``restart`` is when_needed, never or always; times are in seconds.
+
+    ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running. dockerd
+    reports that it is ready after it has restored containers and opened its addresses; what still ends it, such as a
+    listener that fails, does so at once.
+    """
+
+    check: bool
+    restart: str
+    timeout: float
+    settle: float = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be in check mode: the plan, and what became of the restart."""
+
+    plan: Plan
+    changed: bool
+    restarted: bool
+    restart_due: bool
+    undone: tuple[str, ...]
+    containers_stopped: int
+
+
+def ignore(step: str) -> None:
+    """Ignore progress reports."""
+
+
+class Session:
+    """The daemon's configuration on this host, for as long as the service's lock is held. See open_session().
+
+    ``undone`` are the files that an interrupted run had changed and that were put back.
+    """
+
+    def __init__(self, systemd: Systemd, run: Run, mode: Mode, report: Report, undone: tuple[str, ...]) -> None:
+        self.undone = undone
+        self._systemd = systemd
+        self._run = run
+        self._mode = mode
+        self._report = report
+
+    def plan(self, request: Request, changes: t.Sequence[Change] = (), *, certificate_due: bool = False) -> Plan:
+        """Return the plan, checked against host and engine. Changes nothing. Raises RemoteApiError.
+
+        ``changes`` of other files become a part of it. ``certificate_due``: the host's certificate is still to be
+        issued, which takes a restart.
+        """
+        state = self._systemd.state()
+        if state.load == "masked":
+            raise _systemd.masked_service(service=request.service)
+        if state.load == "not-found":
+            raise _systemd.no_service(service=request.service)
+        plan = make_plan(request, state, read_process(state.main_pid) if state.main_pid else None, changes)
+        reasons = [*(["its certificate is to be issued"] if certificate_due else []), *restart_reasons(plan, state)]
+        plan = replace(plan, restart_reasons=tuple(reasons))
+        if plan.changes or reasons or self._mode.restart == "always":
+            # Most runs change nothing: compiling the checks would cost each of them.
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight
+
+            plan = with_activation_sockets(plan, self._systemd.socket_paths())
+            check_mode = self._mode.check
+            preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due, check_mode=check_mode)
+        return plan
+
+    def carry_out(self, plan: Plan) -> Outcome:
+        """Carry out the plan, unless in check mode, and return what became of it. Raises RemoteApiError."""
+        restart_due = bool(plan.restart_reasons) or self._mode.restart == "always"
+        restart = restart_due and self._mode.restart != "never"
+        stopped = _containers_to_stop(plan) if restart_due else 0
+        if (plan.changes or restart) and not self._mode.check:
+            # Most runs change nothing: compiling the transaction would cost each of them.
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import service, transaction
+
+            timing = transaction.Timing(self._mode.timeout, self._mode.settle)
+            daemon = service.Service(self._systemd, service.Clock())
+            with transaction.signals_ignored():
+                change = transaction.Transaction(plan, daemon, Journal(plan.service), timing, self._report)
+                change.run(restart=restart)
+        changed = bool(plan.changes or restart or self.undone)
+        return Outcome(plan, changed, restart, restart_due and not restart, self.undone, stopped)
+
+
+def configure(request: Request, mode: Mode, run: Run, report: Report = ignore) -> Outcome:
+    """Bring the daemon's options, its unit and the running daemon to what is requested. Raises RemoteApiError.
+
+    Whether a restart is due is seen on the running daemon, not remembered: what an earlier run wrote and could not
+    apply is applied by this one. ``report`` is told of each step of a change once it is done.
+    """
+    with open_session(request.service, mode, run, report) as session:
+        return session.carry_out(session.plan(request))
+
+
+@contextlib.contextmanager
+def open_session(service: str, mode: Mode, run: Run, report: Report = ignore) -> t.Iterator[Session]:
+    """Hold the lock of the service, and first put back what an interrupted run left.
+
+    In check mode nothing is locked or written. Raises DaemonError for a host without systemd, and whatever the block
+    raises; the interrupted run's journal is removed in that case too, once the daemon runs.
+    """
+    if not os.path.isdir("/run/systemd/system"):
+        raise _systemd.no_systemd()
+    systemd = Systemd(service, run)
+    journal = Journal(service)
+    if mode.check:
+        left = journal.pending()
+        yield Session(systemd, run, mode, report, tuple(entry.path for entry in left.entries) if left else ())
+        return
+    with exclusive(service, mode.timeout):
+        left = journal.pending()
+        if left is None:
+            yield Session(systemd, run, mode, report, ())
+            return
+        # Hardly any run meets the journal of another: compiling this would cost each of them.
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import transaction
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import Clock, Service
+
+        daemon = Service(systemd, Clock())
+        timing = transaction.Timing(mode.timeout, mode.settle)
+        with transaction.signals_ignored():
+            undone = transaction.undo_interrupted(left, daemon, timing, report)
+            try:
+                yield Session(systemd, run, mode, report, undone)
+            except errors.NotRolledBackError:
+                raise
+            except RemoteApiError:
+                transaction.finish_undo(journal, daemon, timing)
+                raise
+            transaction.finish_undo(journal, daemon, timing)
+
+
+def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:
+    """Return the plan with the paths of the local sockets that systemd passes to the daemon."""
+    before = replace(plan.before, activation_sockets=paths)
+    return replace(plan, before=before, after=replace(plan.after, activation_sockets=paths))
+
+
+def _containers_to_stop(plan: Plan) -> int:
+    """Return how many running containers a restart stops: all of them, unless live-restore is on.
+
+    What counts is the running daemon's own setting, not what daemon.json says by now.
+    """
+    if plan.running is None or plan.live_restore:
+        return 0
+    for path in plan.before.local_sockets:
+        info = get_json(path, "/info")
+        if info:
+            return 0 if info.get("LiveRestoreEnabled") and plan.live_restore is None else int(info["ContainersRunning"])
+    return 0
+
+
+__all__ = ("Mode", "Outcome", "Session", "configure", "open_session", "with_activation_sockets")

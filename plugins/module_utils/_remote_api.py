@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""A host's Remote API as a whole: its certificate, its options and its daemon are one plan and one transaction.
+
+The only place that joins the packages _tls and _daemon. What the two plan becomes one list of changes here.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import session
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request as DaemonRequest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import is_loopback, parse_host
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
+
+if t.TYPE_CHECKING:
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment
+
+SERVICE = "docker.service"
+KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa_4096")
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
+# The options of dockerd that the module sets from options of its own.
+_OWN_OPTIONS = ("host", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "tls": {"type": "bool", "default": True},
+    "allow_insecure": {"type": "bool", "default": False},
+    "listen": {"type": "list", "elements": "str"},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "directory": {"type": "path", "default": "/etc/docker"},
+    "ca_path": {"type": "path"},
+    "ca_passphrase": {"type": "str", "no_log": True},
+    "ca_certificate": {"type": "str"},
+    "ca_key": {"type": "str", "no_log": True},
+    "certificate": {"type": "str"},
+    "ca_common_name": {"type": "str", "default": "Docker Remote API CA"},
+    "ca_days": {"type": "int", "default": 3650},
+    "clients": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}},
+    },
+    "client_days": {"type": "int"},
+    "certificate_days": {"type": "int", "default": 365},
+    "renew_before_days": {"type": "int", "default": 30},
+    "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(KEY_TYPES)},
+    "daemon_options": {"type": "dict", "default": {}},
+    "options_file": {"type": "path"},
+    "options_variable": {"type": "str"},
+    "unit_wiring": {"type": "str", "choices": ["drop_in", "edit", "none"], "default": "drop_in"},
+    "on_conflict": {"type": "str", "choices": ["fail", "move"], "default": "fail"},
+    "live_restore": {"type": "bool"},
+    "restart": {"type": "bool", "default": True},
+    "timeout": {"type": "int", "default": 300},
+    "install_dependencies": {"type": "bool", "default": True},
+    "plan_only": {"type": "bool", "default": False},
+    "verify_from": {"type": "str", "choices": ["controller", "host", "none"], "default": "none"},
+}
+
+RULES: dict[str, t.Any] = {
+    "mutually_exclusive": [["ca_path", "ca_certificate"], ["ca_path", "ca_key"]],
+    "required_by": {"ca_key": "ca_certificate"},
+}
+
+
+class RequestError(RemoteApiError):
+    """The options of the module contradict each other or cannot be carried out."""
+
+
+no_addresses = RequestError.text("listen", "it is empty", "Name at least one address, such as tcp://0.0.0.0:2376.")
+not_tcp = RequestError.text(
+    "listen, {address}",
+    "it is not an address to listen on",
+    "Write address and port (1 to 65535), as in tcp://0.0.0.0:2376 or tcp://[::1]:2376.",
+)
+not_loopback = RequestError.text(
+    "listen, {addresses}",
+    "this is not a loopback address, and without TLS everybody who reaches it is root on the host",
+    "Use TLS, listen on tcp://127.0.0.1:2375, or set allow_insecure if you accept that.",
+)
+own_option = RequestError.text(
+    "daemon_options, {names}",
+    "the module has options of its own for this",
+    "Use listen, tls and directory instead.",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is requested of a host: the daemon's part, and that of its certificate (None without TLS)."""
+
+    daemon: DaemonRequest
+    certificate: deployment.CertificateSpec | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be in check mode.
+
+    ``daemon`` is None while a certificate is still to be issued: then nothing was changed, except that a key waits for
+    the certificate, and ``certificate.csr`` is to be signed.
+    """
+
+    plan: Plan
+    certificate: deployment.CertificatePlan | None
+    daemon: session.Outcome | None
+
+
+def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Return the addresses to listen on, after checking the module's options. Raises RemoteApiError."""
+    listen = options["listen"]
+    if listen is None:
+        listen = ["tcp://0.0.0.0:2376" if options["tls"] else "tcp://127.0.0.1:2375"]
+    if not listen:
+        raise no_addresses()
+    parsed = {address: parse_host(address) for address in listen}
+    for address in listen:
+        if not address.startswith("tcp://"):
+            raise not_tcp(address=address)
+    exposed = [text for text, address in parsed.items() if address and not is_loopback(address)]
+    if exposed and not options["tls"] and not options["allow_insecure"]:
+        raise not_loopback(addresses=", ".join(exposed))
+    own = [name for name in _OWN_OPTIONS if name in options["daemon_options"]]
+    if own:
+        raise own_option(names=", ".join(own))
+    return tuple(listen)
+
+
+def listen_hosts(listen: t.Sequence[str]) -> list[str]:
+    """Return the names and IP addresses in the listen addresses, by which clients call the host. Wildcards are none."""
+    hosts = [address.host for address in map(parse_host, listen) if address]
+    return [host for host in hosts if host not in _WILDCARDS and "%" not in host]
+
+
+def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
+    """Return the daemon's part of the request. Raises RemoteApiError for options that cannot be carried out."""
+    names = {"tlscacert": "ca.pem", "tlscert": "server-cert.pem", "tlskey": "server-key.pem"}
+    tls = {option: os.path.join(options["directory"], name) for option, name in names.items()}
+    wanted: dict[str, t.Any] = {"host": list(check_options(options))}
+    # Without an explicit --tls=false, engines since 20.10 wait for 15 s at each start that opens a plain TCP address.
+    wanted.update({"tlsverify": True, **tls} if options["tls"] else {"tls": False})
+    return DaemonRequest(
+        options={**wanted, **options["daemon_options"]},
+        # A bare --tls goes with TLS on, too: older engines took it for "no client certificate needed".
+        remove=("tls",) if options["tls"] else ("tlsverify", *tls),
+        path=options["options_file"],
+        variable=options["options_variable"],
+        service=SERVICE,
+        unit_wiring=options["unit_wiring"],
+        on_conflict=options["on_conflict"],
+        live_restore=options["live_restore"],
+        allow_insecure=options["allow_insecure"],
+    )
+
+
+def configure(request: Request, mode: session.Mode, run: Run, now: datetime) -> Outcome:
+    """Bring the host to what is requested, or ask for the certificate that it needs first.
+
+    ``now`` is the host's time, UTC and aware. Everything is planned and checked before anything is written.
+    Raises RemoteApiError.
+    """
+    with session.open_session(SERVICE, mode, run) as opened:
+        if request.certificate is None:
+            plan = opened.plan(request.daemon)
+            return Outcome(plan, None, opened.carry_out(plan))
+        # Hosts without TLS need no library for certificates.
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, store
+
+        certificate = deployment.plan(request.certificate, now, generate_key=not mode.check)
+        # Without CA certificates, which happens in check mode alone, the CA is still to be made.
+        due = bool(certificate.reasons) or request.certificate.ca_certificate is None
+        plan = opened.plan(request.daemon, certificate.changes, certificate_due=due)
+        if due and not mode.check:
+            deployment.write_waiting_key(certificate)
+            return Outcome(plan, certificate, None)
+        outcome = opened.carry_out(plan)
+        if not mode.check:
+            store.remove(certificate.leftovers)
+        return Outcome(plan, certificate, outcome)
+
+
+__all__ = (
+    "ARGUMENT_SPEC",
+    "RULES",
+    "SERVICE",
+    "Outcome",
+    "Request",
+    "check_options",
+    "configure",
+    "daemon_request",
+    "listen_hosts",
+)

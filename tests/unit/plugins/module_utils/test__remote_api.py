@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the options of remote_api mean for the daemon, and which are refused before a host is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import check_options
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+
+
+def options(**given: Any) -> dict[str, Any]:
+    """Return the module's options as Ansible would hand them over."""
+    checked = ArgumentSpecValidator(_remote_api.ARGUMENT_SPEC, **_remote_api.RULES).validate(given)
+    assert not checked.error_messages
+    found: dict[str, Any] = checked.validated_parameters
+    return found
+
+
+def words(**given: Any) -> list[str]:
+    """Return the words on dockerd's command line that the options ask for."""
+    request = _remote_api.daemon_request(options(**given))
+    return [word for group in check_options(request.options).values() for word in group]
+
+
+def test_mutual_tls_is_the_default() -> None:
+    assert words() == [
+        "--host=tcp://0.0.0.0:2376",
+        "--tlsverify",
+        "--tlscacert=/etc/docker/ca.pem",
+        "--tlscert=/etc/docker/server-cert.pem",
+        "--tlskey=/etc/docker/server-key.pem",
+    ]
+    assert _remote_api.daemon_request(options()).remove == ("tls",)
+
+
+def test_without_tls_it_says_so_and_stays_on_loopback() -> None:
+    assert words(tls=False) == ["--host=tcp://127.0.0.1:2375", "--tls=false"]
+    assert _remote_api.daemon_request(options(tls=False)).remove == ("tlsverify", "tlscacert", "tlscert", "tlskey")
+
+
+def test_text_stands_for_a_list_and_a_mapping() -> None:
+    given = {"listen": "tcp://10.0.0.5:2376,tcp://127.0.0.1:2377", "daemon_options": '{"dns": ["8.8.8.8"]}'}
+    assert words(**given)[:2] == ["--host=tcp://10.0.0.5:2376", "--host=tcp://127.0.0.1:2377"]
+    assert words(**given)[-1] == "--dns=8.8.8.8"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"listen": []}, "listen: it is empty"),
+        ({"listen": ["0.0.0.0:2376"]}, "listen, 0.0.0.0:2376: it is not an address to listen on"),
+        ({"listen": ["unix:///x"]}, "listen, unix:///x: it is not an address to listen on"),
+        ({"listen": ["tcp://0.0.0.0"]}, "tcp://0.0.0.0: it is not ADDRESS:PORT"),
+        ({"listen": ["tcp://0.0.0.0:0"]}, "tcp://0.0.0.0:0: its port is not between 1 and 65535"),
+        ({"tls": False, "listen": ["tcp://127.0.0.1:1", "tcp://[::]:2"]}, r"tcp://\[::\]:2: this is not a loopback"),
+        ({"tls": False, "listen": ["tcp://docker.example.com:1"]}, "this is not a loopback address"),
+        ({"daemon_options": {"tlsverify": False, "host": "x"}}, "host, tlsverify: the module has options"),
+    ],
+)
+def test_what_cannot_be_or_is_not_safe_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(RemoteApiError, match=says):
+        _remote_api.check_options(options(**given))
+
+
+def test_plain_tcp_beyond_loopback_has_to_be_asked_for() -> None:
+    listen = ["tcp://10.0.0.5:2375"]
+    assert _remote_api.check_options(options(tls=False, allow_insecure=True, listen=listen)) == tuple(listen)
+    assert _remote_api.check_options(options(tls=False, listen=["tcp://[::1]:2375", "tcp://localhost:1"]))
+
+
+def test_addresses_that_clients_call_are_known() -> None:
+    listen = [
+        "tcp://0.0.0.0:1",
+        "tcp://[::]:2",
+        "tcp://10.0.0.5:3",
+        "tcp://[fe80::1%eth0]:4",
+        "tcp://docker.example.com:5",
+    ]
+    assert _remote_api.listen_hosts(listen) == ["10.0.0.5", "d.example.com"]
