@@ -19,7 +19,7 @@ from datetime import datetime
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import session
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request as DaemonRequest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import is_loopback, parse_host
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
 
@@ -28,7 +28,6 @@ if t.TYPE_CHECKING:
 
 SERVICE = "docker.service"
 KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa_4096")
-_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 # The options of dockerd that the module sets from options of its own.
 _OWN_OPTIONS = ("host", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 
@@ -128,7 +127,7 @@ def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     for address in listen:
         if not address.startswith("tcp://"):
             raise not_tcp(address=address)
-    exposed = [text for text, address in parsed.items() if address and not is_loopback(address)]
+    exposed = [text for text, address in parsed.items() if address and not address.is_loopback]
     if exposed and not options["tls"] and not options["allow_insecure"]:
         raise not_loopback(addresses=", ".join(exposed))
     own = [name for name in _OWN_OPTIONS if name in options["daemon_options"]]
@@ -139,8 +138,8 @@ def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
 
 def listen_hosts(listen: t.Sequence[str]) -> list[str]:
     """Return the names and IP addresses in the listen addresses, by which clients call the host. Wildcards are none."""
-    hosts = [address.host for address in map(parse_host, listen) if address]
-    return [host for host in hosts if host not in _WILDCARDS and "%" not in host]
+    addresses = [address for address in map(parse_host, listen) if address]
+    return [address.host for address in addresses if not address.is_wildcard and "%" not in address.host]
 
 
 def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:

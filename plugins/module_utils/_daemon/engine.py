@@ -19,8 +19,6 @@ import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import ListenAddress
 
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, never bound
-
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
@@ -87,7 +85,8 @@ def why_tcp_silent(address: ListenAddress, *, tls: bool, certificate: bytes | No
 
 def _target(address: ListenAddress) -> tuple[str, int]:
     """Return host and port at which this host reaches the address."""
-    return _WILDCARDS.get(address.host, address.host), address.port
+    host = ("::1" if ":" in address.host else "127.0.0.1") if address.is_wildcard else address.host
+    return host, address.port
 
 
 def presented_certificate(address: ListenAddress, timeout: float) -> bytes | None:

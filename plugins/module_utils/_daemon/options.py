@@ -111,6 +111,26 @@ class ListenAddress:
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is reached from the host alone."""
+        address = self._ip_address
+        return self.host == "localhost" if address is None else address.is_loopback
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every address of the host, as ``0.0.0.0`` and ``::`` do."""
+        address = self._ip_address
+        return address is not None and address.is_unspecified
+
+    @property
+    def _ip_address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """The IP address, without a zone; None for a name."""
+        try:
+            return ipaddress.ip_address(self.host.partition("%")[0])
+        except ValueError:
+            return None
+
 
 def file_name(option: str) -> str:
     """Return how daemon.json calls the option, such as ``hosts`` for ``host``."""
@@ -241,14 +261,6 @@ def parse_host(value: str) -> ListenAddress | None:
     return ListenAddress(match.group(1) or match.group(2), port)
 
 
-def is_loopback(address: ListenAddress) -> bool:
-    """Return whether the address is reached from the host alone."""
-    try:
-        return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
-    except ValueError:
-        return address.host == "localhost"
-
-
 def is_local_host(option: Option) -> bool:
     """Return whether the option is a ``--host`` that is not reached over the network (unix or fd)."""
     return option.name == "host" and (option.value or "").partition("://")[0] in ("unix", "fd")
@@ -336,7 +348,6 @@ __all__ = (
     "check_word",
     "file_name",
     "is_local_host",
-    "is_loopback",
     "is_on",
     "last_value",
     "may_be_in_both",

@@ -26,7 +26,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     Option,
     check_options,
     is_local_host,
-    is_loopback,
     is_on,
     last_value,
     merge,
@@ -182,7 +181,7 @@ def _check_wins(
 
 def _check_secure(request: Request, after: DaemonSettings, where: str) -> None:
     """Raise DaemonError when the network could reach the daemon without a client certificate."""
-    exposed = [f"tcp://{address.host}:{address.port}" for address in after.listen if not is_loopback(address)]
+    exposed = [f"tcp://{address.host}:{address.port}" for address in after.listen if not address.is_loopback]
     if exposed and not after.verifies_clients and not request.allow_insecure:
         raise errors.insecure(where=where, addresses=", ".join(exposed))
 
