@@ -83,4 +83,4 @@ def test_addresses_that_clients_call_are_known() -> None:
         "tcp://[fe80::1%eth0]:4",
         "tcp://docker.example.com:5",
     ]
-    assert _remote_api.listen_hosts(listen) == ["10.0.0.5", "d.example.com"]
+    assert _remote_api.listen_hosts(listen) == ["10.0.0.5", "docker.example.com"]
