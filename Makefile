@@ -20,13 +20,8 @@ help: ## say what can be made
 demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and talk to it
 	@$(with) test tests/lab/demo
 
-# pytest over the lab comes last: its closing line is the run's.
 test: prepare ## run every check and test
-	@$(MAKE) lint
-	@$(MAKE) molecule
-	@$(MAKE) oldest
-	@$(MAKE) unit
-	@$(MAKE) integration
+	@tests/tools/run-parts lint molecule oldest unit integration
 
 lint: prepare ## run every linter, and ansible-test sanity
 	@tests/tools/lint

@@ -92,7 +92,7 @@ virtual_environment() {
             fi
             touch "$folder/complete"
         fi
-    ) 9>"$cache/venv/lock" || exit 1
+    ) 9>"$folder.lock" || exit 1
     printf '%s\n' "$folder"
 }
 

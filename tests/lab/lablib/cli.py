@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of the lab: up, down, reset, list, inventory, exec."""
+"""The command line of the lab: up, down, reset, list, inventory, make, exec."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def parse_hosts(words: Iterable[str]) -> dict[str, tuple[str, str]]:
     return chosen
 
 
-def in_parallel(work: Callable[[str], None], names: Iterable[str]) -> bool:
+def in_parallel(work: Callable[[str], object], names: Iterable[str]) -> bool:
     """Do the work for every name, a few at a time; return whether all went well, after printing what did not."""
     fine = True
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
@@ -93,6 +93,14 @@ def boot(chosen: dict[str, tuple[str, str]]) -> int:
     booted = in_parallel(up, chosen)
     suites.prune(hosts.roots_in_use)
     return 0 if made and booted else 1
+
+
+def command_make(options: argparse.Namespace) -> int:
+    """Make the root file systems that are missing, of the named suites or of all; no host is booted."""
+    for suite in options.suites:
+        if suite not in suites.SUITES:
+            raise errors.unknown_suite(suite, list(suites.SUITES))
+    return 0 if in_parallel(suites.make_root, options.suites or suites.SUITES) else 1
 
 
 def command_up(options: argparse.Namespace) -> int:
@@ -165,6 +173,8 @@ def parser() -> argparse.ArgumentParser:
     add("reset", command_reset, "+", "take hosts down and boot them anew")
     add("list", command_list, "", "show hosts, suites and variants")
     add("inventory", command_inventory, "*", "print an Ansible inventory of the hosts that are up")
+    make = add("make", command_make, "", "make the root file systems of suites, for later")
+    make.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
     run = add("exec", command_exec, "", "run a command on a host; without one, a shell")
     run.add_argument("host", metavar="NAME")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")

@@ -58,6 +58,11 @@ def unknown_host(name: str, known: list[str]) -> LabError:
     )
 
 
+def unknown_suite(name: str, known: list[str]) -> LabError:
+    """Return the error for a suite the lab does not know."""
+    return LabError(f"suite {name}", "is none of the lab's", f"Name one of {', '.join(known)}")
+
+
 def not_running(name: str) -> LabError:
     """Return the error for a command that needs a running host."""
     return LabError(f"host {name}", "is not running", f"Boot it: lab up {name}")
