@@ -12,7 +12,11 @@ MAKEFLAGS += --no-print-directory
 
 with := tests/tools/with
 
-.PHONY: help demo test lint format unit oldest integration molecule build prepare clean clean-cache
+# What "make fresh" does, and where.
+SUITES := bookworm trixie
+WHAT := demo test
+
+.PHONY: help demo test fresh lint format unit oldest integration molecule build prepare clean clean-cache
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +26,9 @@ demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and 
 
 test: prepare ## run every check and test
 	@tests/tools/run-parts lint molecule oldest unit integration
+
+fresh: ## make demo and test on bare Debian systems: SUITES and WHAT choose others
+	@tests/tools/fresh $(SUITES) -- $(WHAT)
 
 lint: prepare ## run every linter, and ansible-test sanity
 	@tests/tools/lint
