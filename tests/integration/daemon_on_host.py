@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import glob
 import hashlib
-import io
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ import struct
 import subprocess
 import sys
 import time
+import traceback
 import typing as t
 from pathlib import Path
 
@@ -94,29 +94,41 @@ def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**result, "steps": steps, "seconds": round(time.monotonic() - started, 3)}
 
 
-def start_apart(arguments: dict[str, t.Any]) -> subprocess.Popen[str]:
-    """Run the core in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, __file__, "core"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process.stdin or io.StringIO() as stream:
-        stream.write(json.dumps(arguments))
-    return process
+class Apart(t.NamedTuple):
+    """The core at work in a process of its own: its process id, and the stream its result comes from."""
+
+    pid: int
+    stream: t.TextIO
 
 
-def end_apart(process: subprocess.Popen[str]) -> dict[str, t.Any]:
+def start_apart(arguments: dict[str, t.Any]) -> Apart:
+    """Run the core in a process of its own. It is forked, since loading the code takes longer than most rows run it."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.dup2(write, sys.stdout.fileno())
+        os.closerange(3, write + 1)
+        print(json.dumps(run_core_safely(arguments)), flush=True)
+        os._exit(0)
+    os.close(write)
+    return Apart(pid, os.fdopen(read))
+
+
+def run_core_safely(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Run the core once and return what came of it, also when it crashed."""
+    try:
+        return run_core(arguments)
+    except BaseException:
+        return {"ok": False, "kind": "crashed", "message": traceback.format_exc()[-3000:], "steps": []}
+
+
+def end_apart(apart: Apart) -> dict[str, t.Any]:
     """Return what came of the core in a process of its own: its result, its signal, or how it crashed."""
-    process.stdin = None
-    said, wrong = process.communicate()
-    status = process.returncode
+    with apart.stream as stream:
+        said = stream.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(apart.pid, 0)[1])
     if status < 0:
         return {"ok": False, "kind": "killed", "message": signal.Signals(-status).name, "steps": []}
-    if status:
-        return {"ok": False, "kind": "crashed", "message": wrong[-3000:], "steps": []}
     found: dict[str, t.Any] = json.loads(said)
     return found
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of the lab: up, down, reset, list, inventory, make, exec."""
+"""The command line of the lab: up, down, reset, list, inventory, make, enter, exec."""
 
 from __future__ import annotations
 
@@ -148,6 +148,13 @@ def command_inventory(options: argparse.Namespace) -> int:
     return 0
 
 
+def command_enter(options: argparse.Namespace) -> int:
+    """Print, as a JSON list, what runs a command on the host when it stands before it; it holds until a reboot."""
+    check_names([options.host])
+    print(json.dumps(hosts.enter(options.host)))
+    return 0
+
+
 def command_exec(options: argparse.Namespace) -> int:
     """Become the command, run on the host: its exit code and its streams are the caller's."""
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
@@ -175,6 +182,8 @@ def parser() -> argparse.ArgumentParser:
     add("inventory", command_inventory, "*", "print an Ansible inventory of the hosts that are up")
     make = add("make", command_make, "", "make the root file systems of suites, for later")
     make.add_argument("suites", nargs="*", metavar="SUITE", help="default: all")
+    enter = add("enter", command_enter, "", "print the command line that runs commands on a host")
+    enter.add_argument("host", metavar="NAME")
     run = add("exec", command_exec, "", "run a command on a host; without one, a shell")
     run.add_argument("host", metavar="NAME")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
