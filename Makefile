@@ -44,9 +44,9 @@ oldest: prepare ## run the unit tests, and check the playbooks, with the oldest 
 	@$(with) oldest pytest -n 2 -q tests/unit/plugins
 	@$(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.secure
 
-# Three files at a time: most of their time goes by waiting for daemons and hosts.
+# Four files at a time: most of their time goes by waiting for daemons and hosts.
 integration: prepare ## run the tests on real hosts
-	@$(with) test pytest -n 3 --dist loadfile tests/integration
+	@$(with) test pytest -n 4 --dist loadfile tests/integration
 
 molecule: prepare ## run the molecule scenarios
 	@$(with) tools molecule test --all
