@@ -44,9 +44,9 @@ oldest: prepare ## run the unit tests, and check the playbooks, with the oldest 
 	@$(with) oldest pytest -n 2 -q tests/unit/plugins
 	@$(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.secure
 
-# Three files at a time: most of their time goes by waiting for daemons and hosts.
+# Four files at a time: most of their time goes by waiting for daemons and hosts.
 integration: prepare ## run the tests on real hosts
-	@$(with) test pytest -n 3 --dist loadfile tests/integration
+	@$(with) test pytest -n 4 --dist loadfile tests/integration
 
 molecule: prepare ## run the molecule scenarios
 	@$(with) tools molecule test --all
@@ -61,7 +61,7 @@ prepare:
 	@tests/tools/prepare
 
 clean: ## remove what was made in the checkout
-	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output benchmarks/output changelogs/.plugin-cache.yaml
+	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output changelogs/.plugin-cache.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-cache: ## remove the virtual environments and the rest of the tools' cache (the lab has its own)
