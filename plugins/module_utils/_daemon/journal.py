@@ -163,11 +163,16 @@ class Journal:
             raise errors.bad_journal(path=self.path) from exc
 
     def commit(self) -> None:
-        """Forget the journal: the change stands. Raises FilesError."""
+        """Forget the journal: the change stands. Raises FilesError.
+
+        The copies go first, and with them what a killed process had not finished: no replaced key outlives the journal.
+        """
         self._disarm_boot()
-        remove_leftovers(self.path)
-        for path in (self.path, *glob.glob(f"{glob.escape(self.path)}.[0-9]*")):
-            remove_file(path)
+        directory, name = (glob.escape(part) for part in os.path.split(self.path))
+        for pattern in (f"{directory}/.{name}.*.tmp", f"{directory}/{name}.[0-9]*"):
+            for path in glob.glob(pattern):
+                remove_file(path)
+        remove_file(self.path)
 
 
 def _boot_line(entry: Entry, copy: str) -> str:

@@ -148,6 +148,7 @@ class Transaction:
         self._service.clock.sleep(_KILL_SETTLES)
         undo = self._journal.pending()
         if undo is None:
+            self._journal.commit()  # it may have been half written, or half removed
             return
         plan, state = self._plan, self._service.systemd.state()
         same_process = state.main_pid == (plan.running and plan.running.pid)

@@ -56,6 +56,16 @@ def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Pa
     journal.commit()
 
 
+def test_nothing_of_a_killed_run_outlives_the_journal(journal: Journal, there: pathlib.Path) -> None:
+    directory, name = os.path.split(journal.path)
+    os.makedirs(directory)
+    for leftover in (f".{name}.abcdefgh.tmp", f".{name}.1.abcdefgh.tmp", f"{name}.7"):
+        pathlib.Path(directory, leftover).write_text("a replaced key")
+    journal.begin([Change(str(there), read_state(str(there)), NEW)])
+    journal.commit()
+    assert os.listdir(directory) == []
+
+
 def test_without_a_way_to_tell_the_next_boot_nothing_begins(
     journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
