@@ -129,13 +129,13 @@ def test_keys_that_the_api_does_not_have(engines: dict[str, Host], ansible: Ansi
         "ExposedPorts": {"80/tcp": {}},
         "HostConfig": {
             "Memroy": 1,
-            "Memory": "67108864",
+            "OomScoreAdj": "100",
             "Privileged": "False",
             "PortBindings": {"80/tcp": [{"HostPort": 18081, "HostPrt": 1}]},
             "Annotations": {"a": "b"},
         },
     }
-    looked = "{{ '{{.HostConfig.Memory}} {{.Config.Labels.count}} {{json .HostConfig.PortBindings}}' }}"
+    looked = "{{ '{{.HostConfig.OomScoreAdj}} {{.Config.Labels.count}} {{json .HostConfig.PortBindings}}' }}"
     results = told(
         ansible,
         engines,
@@ -157,8 +157,8 @@ def test_keys_that_the_api_does_not_have(engines: dict[str, Host], ansible: Ansi
         assert "Did you mean HostConfig.PublishAllPorts?" in warnings[0]
         assert "Did you mean Memory?" in warnings[1]
         assert "Did you mean HostPort?" in warnings[2]
-        memory, count, ports = found["inspect"]["stdout"].split(" ", 2)
-        assert (memory, count) == ("67108864", "3")
+        score, count, ports = found["inspect"]["stdout"].split(" ", 2)
+        assert (score, count) == ("100", "3")
         assert json.loads(ports) == {"80/tcp": [{"HostIp": "", "HostPort": "18081"}]}
         assert not found["second"]["changed"], (suite, found["second"])
         assert found["remove"]["changed"]
