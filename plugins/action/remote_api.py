@@ -21,8 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     names,
     profiles,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
 _MODULE = "dockerfleet.remote_api.remote_api"
@@ -61,16 +60,23 @@ class ActionModule(ActionBase):
         return bool(self._task.check_mode or self._options["plan_only"])
 
     def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result for a host that speaks TLS: one round trip, or two if its certificate is due."""
-        options = self._options
+        """Return the result for a host that speaks TLS, after seeing to the CA and the clients on the controller."""
         library.require(sys.executable)
-        lifetime = profiles.validity(options["certificate_days"], None, options["renew_before_days"]).lifetime
         sent["names"] = self._server_names()
-        wanted = profiles.profile("server", None, sent["names"], options["key_type"])
         now = datetime.now(UTC)
-        bundle = self._make_authority(now)
-        if bundle:
-            sent["ca_certificate"] = certificates.to_pem(bundle)
+        ensured = self._ensure_authority(now)
+        if ensured.authority:
+            sent["ca_certificate"] = certificates.to_pem(ensured.authority.bundle)
+        done = self._on_host(sent, ensured.authority, now)
+        return {**done, "changed": done.get("changed", False) or ensured.changed, "clients": ensured.clients}
+
+    def _on_host(
+        self, sent: dict[str, t.Any], authority: _authority.Authority | None, now: datetime
+    ) -> dict[str, t.Any]:
+        """Return the host's result: one round trip, or two if its certificate is due. Raises RemoteApiError."""
+        options = self._options
+        lifetime = profiles.validity(options["certificate_days"], None, options["renew_before_days"]).lifetime
+        wanted = profiles.profile("server", None, sent["names"], options["key_type"])
         first = self._run_module(sent)
         if first.get("missing_library") and options["install_dependencies"]:
             if self._only_look:
@@ -80,12 +86,12 @@ class ActionModule(ActionBase):
                 return installed
             first = self._run_module(sent)
         csr = first.pop("csr", None)
-        if first.get("failed") or (bundle and not first["reasons"]):
+        if first.get("failed") or (authority and not first["reasons"]):
             return first
-        if self._only_look:
-            return _predict(first, wanted, bundle, now + lifetime, self._task.check_mode)
+        if self._only_look or authority is None:
+            return _predict(first, wanted, authority, now + lifetime, self._task.check_mode)
         host = str(self._task_vars.get("inventory_hostname"))
-        signed = _authority.sign_request(self._open_authority(now), str(csr), wanted, lifetime, now, host)
+        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, host)
         if signed.warning:
             self._display.warning(signed.warning)
         second = self._run_module({**sent, "certificate": signed.pem})
@@ -106,26 +112,21 @@ class ActionModule(ActionBase):
             dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
         )
 
-    def _make_authority(self, now: datetime) -> tuple[x509.Certificate, ...]:
-        """Return the CA certificates to trust, after making sure of the CA; none if check mode finds no CA."""
+    def _ensure_authority(self, now: datetime) -> _issuing.Ensured:
+        """Make sure of the CA and the clients on the controller. Raises RemoteApiError."""
         options = self._options
-        if options["ca_path"] is None:
-            return self._open_authority(now).bundle
-        path = self._loader.path_dwim(options["ca_path"])
-        settings = _authority.Settings(options["ca_common_name"], options["ca_days"], options["key_type"])
-        made = _authority.establish(path, options["ca_passphrase"] or "", settings, now, self._task.check_mode)
-        for warning in made.warnings:
+        if options["ca_path"] is not None:
+            options["ca_path"] = self._loader.path_dwim(options["ca_path"])
+        elif options["ca_key"] is None:
+            raise _remote_api.no_authority()
+        named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
+        same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days")
+        wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
+        wanted.update(client_days=options["client_days"] or options["certificate_days"], ledger_dir=None)
+        done = _issuing.ensure_authority(wanted, now, self._task.check_mode)
+        for warning in done.warnings:
             self._display.warning(warning)
-        return made.authority.bundle if made.authority else ()
-
-    def _open_authority(self, now: datetime) -> _authority.Authority:
-        """Return the CA with its key. Raises RemoteApiError."""
-        options = self._options
-        if options["ca_path"] is None:
-            key, passphrase = options["ca_key"], options["ca_passphrase"]
-            return _authority.open_authority_from_text(options["ca_certificate"], key, passphrase, now)
-        path = self._loader.path_dwim(options["ca_path"])
-        return _authority.open_authority(path, options["ca_passphrase"] or "", now)
+        return done
 
     def _verified(self, done: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result with what verify found. Nothing is verified while something is due on the host."""
@@ -170,11 +171,12 @@ class ActionModule(ActionBase):
 def _predict(
     first: dict[str, t.Any],
     wanted: profiles.Profile,
-    bundle: tuple[x509.Certificate, ...],
+    authority: _authority.Authority | None,
     end: datetime,
     changed: bool,
 ) -> dict[str, t.Any]:
-    """Return the result of a look, as if a certificate that ends at ``end`` had been issued."""
-    expected = facts.predicted(wanted, min([end, *map(certificates.not_after, bundle[:1])]))
+    """Return the result of a look, as if a certificate that ends at ``end``, or with its CA, had been issued."""
+    ends = [end, certificates.not_after(authority.certificate)] if authority else [end]
     reasons = first["reasons"] or ["it is to be issued by a CA that is still to be made"]
-    return {**first, **expected, "changed": changed, "due": True, "issued": True, "reasons": reasons}
+    predicted = facts.predicted(wanted, min(ends))
+    return {**first, **predicted, "changed": changed, "due": True, "issued": True, "reasons": reasons}

@@ -48,7 +48,13 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"name": {"type": "str", "required": True}},
+        "options": {
+            "name": {"type": "str", "required": True},
+            "days": {"type": "int"},
+            "hours": {"type": "int"},
+            "key_type": {"type": "str", "choices": list(KEY_TYPES)},
+        },
+        "mutually_exclusive": [["days", "hours"]],
     },
     "client_days": {"type": "int"},
     "certificate_days": {"type": "int", "default": 365},
@@ -82,6 +88,11 @@ not_tcp = RequestError.text(
     "listen, {address}",
     "it is not an address to listen on",
     "Write address and port (1 to 65535), as in tcp://0.0.0.0:2376 or tcp://[::1]:2376.",
+)
+no_authority = RequestError.text(
+    "ca_path",
+    "there is no CA to sign the host's certificate",
+    "Name the CA's directory, which is made if it is not there, or give ca_certificate and ca_key.",
 )
 not_loopback = RequestError.text(
     "listen, {addresses}",

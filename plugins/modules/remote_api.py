@@ -98,6 +98,16 @@ options:
         description: The name of the client, the common name in its certificate.
         type: str
         required: true
+      days:
+        description: For how many days its certificate is valid. By default O(client_days).
+        type: int
+      hours:
+        description: For how many hours its certificate is valid, instead of days.
+        type: int
+      key_type:
+        description: The type of its key. By default O(key_type).
+        type: str
+        choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
   client_days:
     description: For how many days a client's certificate is valid. By default O(certificate_days).
     type: int
@@ -217,6 +227,12 @@ due:
   returned: success
   type: bool
   sample: true
+clients:
+  description: The result of each client, as M(dockerfleet.remote_api.certificate_authority) returns it.
+  returned: success and O(tls=true)
+  type: list
+  elements: dict
+  sample: [{"name": "admin", "issued": false, "reasons": [], "not_after": "2027-11-24T10:00:00Z"}]
 checks:
   description: What was verified at the end, see M(dockerfleet.remote_api.verify).
   returned: O(verify_from) is not V(none) and nothing is due any more
