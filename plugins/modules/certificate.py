@@ -251,38 +251,38 @@ missing_library:
 import os
 import sys
 import typing as t
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import require_service, runner
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
+    deployment,
     errors,
-    host,
     library,
     profiles,
     store,
 )
 
 
-def order_of(options: dict[str, t.Any]) -> host.Order:
-    """Return the order that the module's options make up. Raises TlsError for options that cannot be carried out."""
+def spec_of(options: dict[str, t.Any]) -> deployment.CertificateSpec:
+    """Return the spec that the module's options make up. Raises TlsError for options that cannot be carried out."""
     if options["ca_path"] is not None:
         raise errors.controller_half_missing()
     if options["directory"] is not None:
         paths = [os.path.join(options["directory"], name) for name in argspec.FILE_NAMES[options["usage"]]]
     else:
         paths = [options[name] for name in ("key_path", "certificate_path", "ca_certificate_path")]
-    return host.Order(
+    return deployment.CertificateSpec(
         profile=profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"]),
-        places=store.Places(*paths),
+        paths=store.CertificatePaths(*paths),
         access=store.access(options["owner"], options["group"], options["mode"]),
-        authority=options["ca_certificate"],
-        offered=options["certificate"],
+        ca_certificate=options["ca_certificate"],
+        certificate=options["certificate"],
         exact=bool(options["exact"]),
         rekey=options["rekey"],
-        renew_before_days=options["renew_before_days"],
+        renew_before=timedelta(days=options["renew_before_days"]),
     )
 
 
@@ -290,31 +290,31 @@ def main() -> None:
     """Do the host's half: see to the key and what is there, or put a signed certificate in place."""
     module = AnsibleModule(argument_spec=argspec.CERTIFICATE, supports_check_mode=True, **argspec.CERTIFICATE_RULES)
     try:
-        order = order_of(module.params)
+        spec = spec_of(module.params)
         if module.params["service"] is not None:
             require_service(module.params["service"], runner(module.run_command))
         library.require(sys.executable)
-        outcome = host.ensure(order, datetime.now(timezone.utc), module.check_mode)
-    except errors.MissingLibraryError as problem:
-        module.fail_json(msg=str(problem), missing_library="cryptography")
-    except RemoteApiError as problem:
-        module.fail_json(msg=str(problem))
-    for warning in outcome.warnings:
+        plan = deployment.ensure(spec, datetime.now(timezone.utc), module.check_mode)
+    except errors.MissingLibraryError as exc:
+        module.fail_json(msg=str(exc), missing_library="cryptography")
+    except RemoteApiError as exc:
+        module.fail_json(msg=str(exc))
+    for warning in plan.warnings:
         module.warn(warning)
     result = {
-        "changed": outcome.changed,
-        "issued": outcome.issued,
-        "reasons": outcome.reasons,
-        "csr": outcome.csr,
-        **outcome.certificate,
+        "changed": plan.changed,
+        "issued": plan.issued,
+        "reasons": plan.reasons,
+        "csr": plan.csr,
+        **plan.certificate,
     }
     if module._diff:
-        header = order.places.certificate
+        header = spec.paths.certificate
         result["diff"] = {
             "before_header": header,
             "after_header": header,
-            "before": outcome.before,
-            "after": outcome.after,
+            "before": plan.before,
+            "after": plan.after,
         }
     module.exit_json(**result)
 

@@ -204,14 +204,6 @@ def _check_dates(certificate: x509.Certificate, path: str, now: datetime) -> Non
         raise errors.out_of_date(path, f"the authority is not valid before {certificates.iso(start)}")
 
 
-def _is_for(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
-    """Return whether the certificate is for this key."""
-    try:
-        return keys.public_bytes(certificates.public_key(certificate)) == keys.public_bytes(key.public_key())
-    except certificates.UnreadableError:
-        return False
-
-
 def _present(path: str) -> tuple[bytes | None, bytes | None]:
     """Return what is in the key's and in the certificate's file, None for a missing one. Raises RemoteApiError."""
     if os.path.lexists(path) and not os.path.isdir(path):
@@ -234,7 +226,7 @@ def _assemble(
     Raises RemoteApiError unless that certificate is there and may sign now.
     """
     bundle = certificates.load_bundle(certificate_pem, certificate_path)
-    own = next((one for one in bundle if _is_for(one, key)), None)
+    own = next((one for one in bundle if certificates.matches_key(one, key)), None)
     if own is None:
         raise errors.foreign_key(key_path, certificate_path)
     _check_certificate(own, certificate_path, now)

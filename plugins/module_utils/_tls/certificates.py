@@ -13,7 +13,7 @@ import re
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, keys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     NameOID,
     ec,
@@ -140,6 +140,14 @@ def public_key(certificate: x509.Certificate) -> t.Any:
         raise UnreadableError(f"its public key ({problem})") from problem
 
 
+def matches_key(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
+    """Return whether the certificate was issued for the key."""
+    try:
+        return keys.public_bytes(public_key(certificate)) == keys.public_bytes(key.public_key())
+    except UnreadableError:
+        return False
+
+
 def extensions(certificate: x509.Certificate) -> dict[x509.ObjectIdentifier, x509.Extension[t.Any]]:
     """Return the certificate's extensions by their identifiers. Raises UnreadableError."""
     try:
@@ -233,6 +241,7 @@ __all__ = (
     "iso",
     "issuer",
     "load_bundle",
+    "matches_key",
     "names",
     "not_after",
     "not_before",

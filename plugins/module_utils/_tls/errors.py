@@ -179,6 +179,15 @@ def not_put_back(path: str, old: str, cause: str) -> TlsError:
     )
 
 
+def locked(path: str, seconds: str) -> TlsError:
+    """Return the error for a directory in which another run is at work."""
+    return TlsError(
+        path,
+        f"another run has been changing the files in this directory for {seconds} seconds",
+        "Wait until it has ended, then run again.",
+    )
+
+
 def controller_half_missing() -> TlsError:
     """Return the error for the module's half that was run without the action plugin's."""
     return TlsError(
@@ -200,6 +209,7 @@ __all__ = (
     "bad_swap",
     "controller_half_missing",
     "foreign_certificate",
+    "locked",
     "missing_library",
     "no_authority_given",
     "no_certificate",

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 from datetime import datetime
 
@@ -54,6 +55,23 @@ def of_files(
     }
 
 
+def describe_key(key: keys.PrivateKey | None) -> str:
+    """Return a line about the key for a diff, with the SHA-256 of its public half; empty when there is none."""
+    if key is None:
+        return ""
+    digest = hashlib.sha256(keys.public_bytes(key.public_key())).hexdigest()
+    return f"private key, {keys.type_of(key.public_key())}, SHA-256 of its public key {digest}\n"
+
+
+def describe_chain(chain: t.Sequence[x509.Certificate]) -> str:
+    """Return a line about each certificate for a diff."""
+    return "".join(
+        f"{certificates.subject(one)}, valid until {certificates.iso(certificates.not_after(one))}, "
+        f"SHA-256 {certificates.fingerprint(one)}\n"
+        for one in chain
+    )
+
+
 def predicted(wanted: profiles.Profile, end: datetime) -> Facts:
     """Return the facts, as far as they are known, of a certificate that would be issued now and end at ``end``."""
     return {
@@ -64,4 +82,4 @@ def predicted(wanted: profiles.Profile, end: datetime) -> Facts:
     }
 
 
-__all__ = ("Facts", "of_certificate", "of_files", "predicted")
+__all__ = ("Facts", "describe_chain", "describe_key", "of_certificate", "of_files", "predicted")

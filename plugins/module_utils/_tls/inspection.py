@@ -12,15 +12,15 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, keys, profiles
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names as names_of
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, profiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import ExtendedKeyUsageOID, x509
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import covers
 
 _USAGE_WORDS = {"1.3.6.1.5.5.7.3.1": "server", "1.3.6.1.5.5.7.3.2": "client", "2.5.29.37.0": "anything"}
 
 
 @dataclass(frozen=True)
-class Standard:
+class Criteria:
     """What a certificate is measured by.
 
     ``exact``: it was made by this collection's authority, the first of ``anchors``, and has what the profile says, no
@@ -34,13 +34,13 @@ class Standard:
     renew_before: timedelta
 
 
-def _names_differ(have: t.Sequence[str], standard: Standard) -> list[str]:
+def _names_differ(have: t.Sequence[str], criteria: Criteria) -> list[str]:
     """Return the reasons why the names of a certificate are not those that should be there."""
-    lacking = [name for name in standard.profile.names if not names_of.covers(have, name)]
+    lacking = [name for name in criteria.profile.names if not covers(have, name)]
     surplus: list[str] = []
-    if standard.exact:
-        lacking = [name for name in standard.profile.names if name not in have]
-        surplus = [name for name in have if name not in standard.profile.names]
+    if criteria.exact:
+        lacking = [name for name in criteria.profile.names if name not in have]
+        surplus = [name for name in have if name not in criteria.profile.names]
     reasons = []
     if lacking:
         reasons.append(f"it lacks the names {', '.join(lacking)}")
@@ -49,11 +49,11 @@ def _names_differ(have: t.Sequence[str], standard: Standard) -> list[str]:
     return reasons
 
 
-def _usage_differs(found: x509.ExtendedKeyUsage | None, standard: Standard) -> list[str]:
+def _usage_differs(found: x509.ExtendedKeyUsage | None, criteria: Criteria) -> list[str]:
     """Return the reason why the extended key usage of a certificate is not the right one."""
     have = [] if found is None else list(found)
-    wanted = list(profiles.usage_of(standard.profile.usage))
-    if standard.exact:
+    wanted = list(profiles.usage_of(criteria.profile.usage))
+    if criteria.exact:
         fits = sorted(one.dotted_string for one in have) == [one.dotted_string for one in wanted]
     else:
         # RFC 5280, section 4.2.1.12: without the extension, and with anyExtendedKeyUsage, every usage is allowed.
@@ -61,19 +61,19 @@ def _usage_differs(found: x509.ExtendedKeyUsage | None, standard: Standard) -> l
     words = (
         ", ".join(_USAGE_WORDS.get(one.dotted_string, one.dotted_string) for one in have) or "no usage in particular"
     )
-    return [] if fits else [f"it is for use as {words}, and not as {standard.profile.usage} alone"]
+    return [] if fits else [f"it is for use as {words}, and not as {criteria.profile.usage} alone"]
 
 
-def _profile_differs(certificate: x509.Certificate, standard: Standard) -> list[str]:
+def _profile_differs(certificate: x509.Certificate, criteria: Criteria) -> list[str]:
     """Return the reasons why an exact certificate's subject and remaining extensions are not those of the profile."""
     reasons = []
     name = certificates.common_name(certificate)
-    if name != standard.profile.common_name:
-        reasons.append(f"its common name is {name!r}, and not {standard.profile.common_name!r}")
-    if standard.anchors:
+    if name != criteria.profile.common_name:
+        reasons.append(f"its common name is {name!r}, and not {criteria.profile.common_name!r}")
+    if criteria.anchors:
         have = certificates.extensions(certificate)
         key = certificates.public_key(certificate)
-        for value, critical in profiles.extensions(standard.profile, key, standard.anchors[0]):
+        for value, critical in profiles.extensions(criteria.profile, key, criteria.anchors[0]):
             if isinstance(value, (x509.SubjectAlternativeName, x509.ExtendedKeyUsage)):
                 continue
             one = have.get(value.oid)
@@ -82,18 +82,18 @@ def _profile_differs(certificate: x509.Certificate, standard: Standard) -> list[
     return reasons
 
 
-def _issuer_differs(chain: t.Sequence[x509.Certificate], standard: Standard) -> list[str]:
+def _issuer_differs(chain: t.Sequence[x509.Certificate], criteria: Criteria) -> list[str]:
     """Return the reason why the certificate does not come from where it should."""
-    if not standard.anchors:
+    if not criteria.anchors:
         return []
-    if standard.exact:
-        fits = certificates.is_issued_by(chain[0], standard.anchors[0])
+    if criteria.exact:
+        fits = certificates.is_issued_by(chain[0], criteria.anchors[0])
     else:
-        fits = certificates.find_anchor(chain, standard.anchors) is not None
+        fits = certificates.find_anchor(chain, criteria.anchors) is not None
     return [] if fits else [f"it was issued by another authority ({certificates.issuer(chain[0])})"]
 
 
-def _dates(certificate: x509.Certificate, standard: Standard, now: datetime) -> list[str]:
+def _dates(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> list[str]:
     """Return the reason why the certificate's dates do not do.
 
     One that ends with its authority is not renewed before its time, since a new one would end on the same day.
@@ -103,34 +103,26 @@ def _dates(certificate: x509.Certificate, standard: Standard, now: datetime) -> 
         return [f"it is expired since {certificates.iso(end)}"]
     if now < start:
         return [f"it is not valid before {certificates.iso(start)}"]
-    ends_with_authority = standard.exact and standard.anchors and end >= certificates.not_after(standard.anchors[0])
-    if end - now < standard.renew_before and not ends_with_authority:
-        return [f"it has less than {standard.renew_before.days} days left (it ends on {certificates.iso(end)})"]
+    ends_with_authority = criteria.exact and criteria.anchors and end >= certificates.not_after(criteria.anchors[0])
+    if end - now < criteria.renew_before and not ends_with_authority:
+        return [f"it has less than {criteria.renew_before.days} days left (it ends on {certificates.iso(end)})"]
     return []
 
 
-def reasons(chain: t.Sequence[x509.Certificate], standard: Standard, now: datetime) -> list[str]:
+def reasons(chain: t.Sequence[x509.Certificate], criteria: Criteria, now: datetime) -> list[str]:
     """Return why the certificate (the first of ``chain``, before intermediate ones) has to be replaced, if so."""
     certificate = chain[0]
     try:
-        found = _issuer_differs(chain, standard)
-        found += _names_differ(certificates.names(certificate), standard)
-        found += _usage_differs(certificates.extension(certificate, x509.ExtendedKeyUsage), standard)
-        if standard.exact:
-            found += _profile_differs(certificate, standard)
+        found = _issuer_differs(chain, criteria)
+        found += _names_differ(certificates.names(certificate), criteria)
+        found += _usage_differs(certificates.extension(certificate, x509.ExtendedKeyUsage), criteria)
+        if criteria.exact:
+            found += _profile_differs(certificate, criteria)
         elif certificates.is_authority(certificate):
             found.append("it is an authority's")
-        return found + _dates(certificate, standard, now)
-    except certificates.UnreadableError as problem:
-        return [f"a part of it cannot be read: {problem}"]
-
-
-def fits_key(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
-    """Return whether the certificate was issued for the key."""
-    try:
-        return keys.public_bytes(certificates.public_key(certificate)) == keys.public_bytes(key.public_key())
-    except certificates.UnreadableError:
-        return False
+        return found + _dates(certificate, criteria, now)
+    except certificates.UnreadableError as exc:
+        return [f"a part of it cannot be read: {exc}"]
 
 
 def check_anchors(anchors: t.Sequence[x509.Certificate], subject: str, now: datetime) -> None:
@@ -142,8 +134,8 @@ def check_anchors(anchors: t.Sequence[x509.Certificate], subject: str, now: date
     for anchor in anchors:
         try:
             usable = certificates.is_authority(anchor)
-        except certificates.UnreadableError as problem:
-            raise errors.unreadable_certificate(subject, str(problem)) from problem
+        except certificates.UnreadableError as exc:
+            raise errors.unreadable_certificate(subject, str(exc)) from exc
         if not usable:
             raise errors.unusable_authority(
                 subject, f"{certificates.subject(anchor)} has no basicConstraints with CA:TRUE"
@@ -157,4 +149,4 @@ def check_anchors(anchors: t.Sequence[x509.Certificate], subject: str, now: date
         raise errors.wrong_clock(certificates.iso(now), f"until {certificates.iso(end)}")
 
 
-__all__ = ("Standard", "check_anchors", "fits_key", "reasons")
+__all__ = ("Criteria", "check_anchors", "reasons")

@@ -9,17 +9,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import glob
 import grp
 import os
 import pwd
-import stat
+import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    Change,
+    FileState,
     files_error,
-    read_file,
+    make_directories,
+    missing_directories,
     read_state,
     sync_directory,
     write_atomically,
@@ -29,15 +33,21 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
 
 _NEW = ".new"  # a file that waits to take the place of the one without this suffix
 _OLD = ".old"  # what it took the place of, for as long as it may have to be put back
+_LOCK = ".remote_api.lock"
 
 
 @dataclass(frozen=True)
-class Places:
-    """The paths of the private key, of its certificate, and of the certificates of the authorities it trusts."""
+class CertificatePaths:
+    """The paths of the private key, of its certificate, and of the CA certificates to be trusted."""
 
     key: str
     certificate: str
-    authority: str
+    ca_certificate: str
+
+    @property
+    def all(self) -> tuple[str, str, str]:
+        """The three paths."""
+        return self.key, self.certificate, self.ca_certificate
 
 
 @dataclass(frozen=True)
@@ -51,27 +61,20 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is there. A key is None, and a tuple empty, where its ``..._fault`` says in a few words why.
+class StoredFiles:
+    """The files as they are. A key is None, and a tuple empty, where its ``..._fault`` says in a few words why.
 
-    ``waiting`` is the key that was made for a certificate that is still to come, if any.
+    ``waiting_key`` was made for a certificate that is still to come, if any. ``states`` has each of the three files
+    that is there, by its path.
     """
 
     key: keys.PrivateKey | None
     key_fault: str
-    waiting: keys.PrivateKey | None
+    waiting_key: keys.PrivateKey | None
     chain: tuple[x509.Certificate, ...]
     chain_fault: str
-    authority: tuple[x509.Certificate, ...]
-
-
-@dataclass(frozen=True)
-class Replacement:
-    """A file that is to be replaced: its path, new bytes (None: they wait beside it already), and permission bits."""
-
-    path: str
-    content: bytes | None
-    mode: int
+    ca_certificates: tuple[x509.Certificate, ...]
+    states: dict[str, FileState]
 
 
 def access(owner: str | None, group: str | None, mode: str) -> Access:
@@ -83,22 +86,21 @@ def access(owner: str | None, group: str | None, mode: str) -> Access:
     try:
         if owner is not None:
             uid = int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid
-    except KeyError as problem:
-        raise errors.unknown_owner("owner", str(owner)) from problem
+    except KeyError as exc:
+        raise errors.unknown_owner("owner", str(owner)) from exc
     try:
         if group is not None:
             gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-    except KeyError as problem:
-        raise errors.unknown_owner("group", str(group)) from problem
+    except KeyError as exc:
+        raise errors.unknown_owner("group", str(group)) from exc
     key_mode = int(mode, 8)
     return Access(uid, gid, key_mode, key_mode | 0o444)
 
 
-def resolve(places: Places) -> Places:
-    """Return the places with symbolic links followed. Raises TlsError for places where no file can be kept."""
-    given = (places.key, places.certificate, places.authority)
-    found = [os.path.realpath(path) for path in given]
-    for path, target in zip(given, found):
+def resolve(paths: CertificatePaths) -> CertificatePaths:
+    """Return the paths with symbolic links followed. Raises TlsError for paths where no file can be kept."""
+    found = [os.path.realpath(path) for path in paths.all]
+    for path, target in zip(paths.all, found):
         if os.path.isdir(target):
             raise errors.bad_place(path, "this is a directory, and a file is to be kept there")
         above = os.path.dirname(target)
@@ -107,88 +109,120 @@ def resolve(places: Places) -> Places:
         if not os.path.isdir(above):
             raise errors.bad_place(above, "this is a file, and a directory is needed there")
     if len(set(found)) < len(found):
-        raise errors.bad_place(places.key, "the key and the two files for certificates need three different places")
-    return Places(*found)
+        raise errors.bad_place(paths.key, "the key and the two files for certificates need three different places")
+    return CertificatePaths(*found)
 
 
-def _look_for_key(path: str) -> tuple[keys.PrivateKey | None, str]:
-    """Return the key in the file, or None and why there is none. Raises FilesError."""
-    content = read_file(path)
-    if content is None:
+def _load_key(state: FileState | None) -> tuple[keys.PrivateKey | None, str]:
+    """Return the key in the file, or None and why there is none."""
+    if state is None:
         return None, "is missing"
     try:
-        return keys.load(content), ""
-    except keys.UnusableKeyError as problem:
-        return None, str(problem)
+        return keys.load(state.content), ""
+    except keys.UnusableKeyError as exc:
+        return None, str(exc)
 
 
-def _look_for_certificates(path: str) -> tuple[tuple[x509.Certificate, ...], str]:
-    """Return the certificates in the file, or none and why. Raises FilesError."""
-    content = read_file(path)
-    if content is None:
+def _load_certificates(state: FileState | None, path: str) -> tuple[tuple[x509.Certificate, ...], str]:
+    """Return the certificates in the file, or none and why."""
+    if state is None:
         return (), "is missing"
     try:
-        return certificates.load_bundle(content, path), ""
+        return certificates.load_bundle(state.content, path), ""
     except errors.TlsError:
         return (), "cannot be read as a certificate"
 
 
-def _look_for_waiting(path: str) -> keys.PrivateKey | None:
-    """Return the waiting key, unless anybody else could have read or put it there. Raises FilesError."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
+def _read_waiting_key(path: str) -> keys.PrivateKey | None:
+    """Return the waiting key, unless anybody else could have read it or put it there. Raises FilesError."""
+    if os.path.islink(path):
         return None
-    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
-    return _look_for_key(path)[0] if private and found.st_uid in (0, os.geteuid()) else None
+    state = read_state(path)
+    private = state is not None and not state.mode & 0o077 and state.uid in (0, os.geteuid())
+    return _load_key(state)[0] if private else None
 
 
-def look(places: Places) -> Seen:
-    """Return what is at the (resolved) places, without changing anything. Raises FilesError."""
-    key, key_fault = _look_for_key(places.key)
-    chain, chain_fault = _look_for_certificates(places.certificate)
-    return Seen(
+def read(paths: CertificatePaths) -> StoredFiles:
+    """Return what is at the (resolved) paths, without changing anything. Raises FilesError."""
+    states = {path: read_state(path) for path in paths.all}
+    key, key_fault = _load_key(states[paths.key])
+    chain, chain_fault = _load_certificates(states[paths.certificate], paths.certificate)
+    return StoredFiles(
         key=key,
         key_fault=key_fault,
-        waiting=_look_for_waiting(places.key + _NEW),
+        waiting_key=_read_waiting_key(paths.key + _NEW),
         chain=chain,
         chain_fault=chain_fault,
-        authority=_look_for_certificates(places.authority)[0],
+        ca_certificates=_load_certificates(states[paths.ca_certificate], paths.ca_certificate)[0],
+        states={path: state for path, state in states.items() if state is not None},
     )
 
 
-def _make_directory(path: str, who: Access, mode: int) -> None:
-    """Make the directory and those above it, with these bits and this owner, unless it is there. Raises FilesError."""
-    if os.path.isdir(path):
-        return
-    try:
-        os.makedirs(path, mode=mode)
-        os.chmod(path, mode)
-        os.chown(path, -1 if who.uid is None else who.uid, -1 if who.gid is None else who.gid)
-    except OSError as problem:
-        raise files_error(path, "made", problem) from problem
+def make_directories_for(paths: t.Iterable[str], uid: int | None, gid: int | None, mode: int) -> None:
+    """Make the missing directories above the paths, with these bits, owner and group. Raises FilesError."""
+    for path in paths:
+        for directory in missing_directories(path):
+            make_directories(os.path.join(directory, ""), mode)
+            _set_access(directory, mode, uid, gid)
 
 
-def write_waiting(places: Places, key: keys.PrivateKey, who: Access, directory_mode: int) -> None:
-    """Write a new key beside the key's place, readable by its owner only from its first byte. Raises FilesError."""
-    for path in (places.key, places.certificate, places.authority):
-        _make_directory(os.path.dirname(path), who, directory_mode)
+def write_waiting_key(paths: CertificatePaths, content: bytes) -> None:
+    """Write a new key (PEM) beside the key's path, from its first byte for its owner only. Raises FilesError."""
     # Whatever is there (a link, say) was not put there by us, or is of no use.
-    remove([places.key + _NEW])
-    write_atomically(places.key + _NEW, keys.to_pem(key), mode=0o600)
+    remove([paths.key + _NEW])
+    write_atomically(paths.key + _NEW, content, mode=0o600)
 
 
-def _stage(file: Replacement, who: Access) -> None:
-    """Let the new bytes wait beside the file, with the final mode and owner (the present one's, if none is wanted)."""
-    present = read_state(file.path)
-    uid = present.uid if who.uid is None and present else who.uid
-    gid = present.gid if who.gid is None and present else who.gid
-    content = file.content
-    if content is None:
-        content = read_file(file.path + _NEW) or b""
-    else:
-        remove([file.path + _NEW])
-    write_atomically(file.path + _NEW, content, mode=file.mode, uid=uid, gid=gid)
+def _try_lock(path: str) -> int | None:
+    """Return a descriptor of the lock file with the lock on it, or None while another run has it. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    locked = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The run that held it before has removed the file: a lock on that one keeps nobody out.
+        locked = os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        return None
+    finally:
+        if not locked:
+            os.close(descriptor)
+    return descriptor if locked else None
+
+
+@contextlib.contextmanager
+def lock(directory: str, timeout: float = 60.0) -> t.Iterator[None]:
+    """Keep other runs on this machine from changing the files in the directory at the same time.
+
+    The lock is flock(2) on a file in the directory, which is removed afterwards; the system lifts that of a run that
+    was killed. Raises TlsError when another run keeps it for ``timeout`` seconds, and FilesError.
+    """
+    path = os.path.join(directory, _LOCK)
+    deadline = time.monotonic() + timeout
+    try:
+        while (descriptor := _try_lock(path)) is None:
+            if time.monotonic() > deadline:
+                raise errors.locked(path, f"{timeout:g}")
+            time.sleep(0.05)
+    except OSError as exc:
+        raise files_error(path, "locked", exc) from exc
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+def _stage(change: Change) -> None:
+    """Let the new bytes wait beside the file, with their final mode and owner. Raises FilesError."""
+    new = change.path + _NEW
+    if os.path.islink(new):
+        remove([new])
+    uid, gid = change.uid, change.gid
+    if change.before is not None:
+        uid = change.before.uid if uid is None else uid
+        gid = change.before.gid if gid is None else gid
+    write_atomically(new, change.after or b"", mode=0o600 if change.mode is None else change.mode, uid=uid, gid=gid)
 
 
 def _put_back(done: t.Sequence[str]) -> None:
@@ -199,57 +233,59 @@ def _put_back(done: t.Sequence[str]) -> None:
                 os.replace(path + _OLD, path)
             else:
                 os.unlink(path)
-        except OSError as problem:
-            raise errors.not_put_back(path, path + _OLD, problem.strerror or str(problem)) from problem
+        except OSError as exc:
+            raise errors.not_put_back(path, path + _OLD, exc.strerror or str(exc)) from exc
 
 
-def _forget_old(files: t.Iterable[Replacement]) -> None:
+def _forget_old(paths: t.Iterable[str]) -> None:
     """Remove the second names of the old files; one that stays is removed by the next run."""
-    for file in files:
+    for path in paths:
         with contextlib.suppress(OSError):
-            os.unlink(file.path + _OLD)
+            os.unlink(path + _OLD)
 
 
-def replace_together(files: t.Sequence[Replacement], who: Access, directory_mode: int) -> None:
-    """Replace the files one right after the other: all are written out first, then only names change.
+def replace_together(changes: t.Sequence[Change]) -> None:
+    """Carry the changes out, one right after the other: new bytes are written out first, then only names change.
 
     A full disk shows before anything changes. When a name cannot be changed, those that were are changed back
-    without needing space. Raises FilesError or TlsError; the files are then as they were.
+    without needing space. Raises FilesError or TlsError; the bytes of all files are then as they were.
     """
-    for file in files:
-        _make_directory(os.path.dirname(file.path), who, directory_mode)
-        _stage(file, who)
+    paths = [one.path for one in changes if one.before is None or one.after != one.before.content]
+    for change in changes:
+        if change.path in paths:
+            _stage(change)
     done: list[str] = []
-    current = files[0].path
+    current = ""
     try:
-        for file in files:
-            current = file.path
+        for current in paths:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(current + _OLD)
             with contextlib.suppress(FileNotFoundError):
                 os.link(current, current + _OLD)
-        for file in files:
-            current = file.path
+        for current in paths:
             os.replace(current + _NEW, current)
             done.append(current)
         for directory in {os.path.dirname(path) for path in done}:
             sync_directory(directory)
-    except OSError as problem:
+    except OSError as exc:
         _put_back(done)
-        _forget_old(files)
-        raise errors.bad_swap(current, problem.strerror or str(problem)) from problem
-    _forget_old(files)
+        _forget_old(paths)
+        raise errors.bad_swap(current, exc.strerror or str(exc)) from exc
+    _forget_old(paths)
+    for change in changes:
+        if change.path not in paths and change.mode is not None:
+            _set_access(change.path, change.mode, change.uid, change.gid)
 
 
-def leftovers(places: Places, *, keep_waiting: bool) -> list[str]:
+def leftovers(paths: CertificatePaths, *, keep_waiting: bool) -> list[str]:
     """Return the paths that a run which was killed left beside the files; the waiting key only if it is not kept."""
     found: list[str] = []
-    for path in (places.key, places.certificate, places.authority):
+    for path in paths.all:
         directory, name = os.path.split(path)
         # What write_atomically() had not finished.
         found += glob.glob(f"{glob.escape(os.path.join(directory, f'.{name}{_NEW}.'))}????????.tmp")
         found += [path + suffix for suffix in (_NEW, _OLD) if os.path.lexists(path + suffix)]
-    return [path for path in found if not (keep_waiting and path == places.key + _NEW)]
+    return [path for path in found if not (keep_waiting and path == paths.key + _NEW)]
 
 
 def remove(paths: t.Iterable[str]) -> None:
@@ -259,49 +295,30 @@ def remove(paths: t.Iterable[str]) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
                 sync_directory(os.path.dirname(path))
-        except OSError as problem:
-            raise files_error(path, "removed", problem) from problem
+        except OSError as exc:
+            raise files_error(path, "removed", exc) from exc
 
 
-def drifted(files: t.Iterable[tuple[str, int]], who: Access) -> list[tuple[str, int]]:
-    """Return those of the files (path and wanted permission bits) whose mode, owner or group is another."""
-    found = []
-    for path, mode in files:
-        try:
-            state = os.stat(path)
-        except FileNotFoundError:
-            continue
-        if (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid) != (
-            mode,
-            state.st_uid if who.uid is None else who.uid,
-            state.st_gid if who.gid is None else who.gid,
-        ):
-            found.append((path, mode))
-    return found
-
-
-def set_access(files: t.Iterable[tuple[str, int]], who: Access) -> None:
-    """Give the files (path and permission bits) their mode, owner and group. Raises FilesError."""
-    for path, mode in files:
-        try:
-            os.chown(path, -1 if who.uid is None else who.uid, -1 if who.gid is None else who.gid)
-            os.chmod(path, mode)
-        except OSError as problem:
-            raise files_error(path, "given its owner and mode", problem) from problem
+def _set_access(path: str, mode: int, uid: int | None, gid: int | None) -> None:
+    """Give the file its mode, owner and group (None: left alone). Raises FilesError."""
+    try:
+        os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid)
+        os.chmod(path, mode)
+    except OSError as exc:
+        raise files_error(path, "given its owner and mode", exc) from exc
 
 
 __all__ = (
     "Access",
-    "Places",
-    "Replacement",
-    "Seen",
+    "CertificatePaths",
+    "StoredFiles",
     "access",
-    "drifted",
     "leftovers",
-    "look",
+    "lock",
+    "make_directories_for",
+    "read",
     "remove",
     "replace_together",
     "resolve",
-    "set_access",
-    "write_waiting",
+    "write_waiting_key",
 )

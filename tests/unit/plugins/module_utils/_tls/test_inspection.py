@@ -47,8 +47,8 @@ def reasons(
     exact: bool = True,
 ) -> list[str]:
     """Return why the certificate is not what PROFILE says, that much later."""
-    standard = inspection.Standard(PROFILE, (authority.certificate,), exact, 30 * DAYS)
-    return inspection.reasons([certificate], standard, NOW + after)
+    criteria = inspection.Criteria(PROFILE, (authority.certificate,), exact, 30 * DAYS)
+    return inspection.reasons([certificate], criteria, NOW + after)
 
 
 @pytest.mark.parametrize("key_type", keys.KEY_TYPES)
@@ -57,8 +57,8 @@ def test_what_the_authority_issues_is_what_the_host_expects(
     authority: _authority.Authority, usage: str, key_type: str
 ) -> None:
     wanted = dataclasses.replace(PROFILE, usage=usage, key_type=key_type)
-    standard = inspection.Standard(wanted, (authority.certificate,), True, 30 * DAYS)
-    assert inspection.reasons([issue(authority, wanted)], standard, NOW) == []
+    criteria = inspection.Criteria(wanted, (authority.certificate,), True, 30 * DAYS)
+    assert inspection.reasons([issue(authority, wanted)], criteria, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_certificate_by_way_of_an_intermediate_authority(tmp_path: Path, autho
     key = keys.load((tmp_path / "k.pem").read_bytes())
     lower = _authority.Authority(between, key, (between,), None)
     leaf = issue(lower)
-    standard = inspection.Standard(PROFILE, (authority.certificate,), False, 30 * DAYS)
-    assert inspection.reasons([leaf, between], standard, NOW) == []
-    assert inspection.reasons([leaf, authority.certificate, between], standard, NOW) == []
-    assert inspection.reasons([leaf], standard, NOW)[0].startswith("it was issued by another authority")
-    assert inspection.reasons([leaf, leaf], standard, NOW)[0].startswith("it was issued by another authority")
+    criteria = inspection.Criteria(PROFILE, (authority.certificate,), False, 30 * DAYS)
+    assert inspection.reasons([leaf, between], criteria, NOW) == []
+    assert inspection.reasons([leaf, authority.certificate, between], criteria, NOW) == []
+    assert inspection.reasons([leaf], criteria, NOW)[0].startswith("it was issued by another authority")
+    assert inspection.reasons([leaf, leaf], criteria, NOW)[0].startswith("it was issued by another authority")
 
 
 @pytest.mark.parametrize(("days", "text"), [(-7300, "valid from"), (4000, "valid until")])

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
-    host,
+    deployment,
     keys,
     profiles,
     signing_request,
@@ -71,35 +71,42 @@ class Machine:
 
     directory: Path
     authority: _authority.Authority
-    order: host.Order
+    spec: deployment.CertificateSpec
 
     @classmethod
     def new(cls, directory: Path, authority: _authority.Authority) -> Machine:
         """Return a machine on which nothing is there yet."""
-        places = store.Places(*(str(directory / name) for name in ("server-key.pem", "server-cert.pem", "ca.pem")))
+        names = ("server-key.pem", "server-cert.pem", "ca.pem")
+        paths = store.CertificatePaths(*(str(directory / name) for name in names))
         bundle = certificates.to_pem(authority.bundle)
         access = store.Access(None, None, 0o400, 0o444)
-        return cls(directory, authority, host.Order(PROFILE, places, access, bundle, None, True, False, 30))
+        return cls(
+            directory,
+            authority,
+            deployment.CertificateSpec(PROFILE, paths, access, bundle, None, True, False, timedelta(days=30)),
+        )
 
     def change(self, **changes: Any) -> None:
-        """Change the order for the runs to come."""
-        self.order = dataclasses.replace(self.order, **changes)
+        """Change the spec for the runs to come."""
+        self.spec = dataclasses.replace(self.spec, **changes)
 
     def run(
-        self, *, check_mode: bool = False, offered: str | None = None, after: timedelta = timedelta()
-    ) -> host.Outcome:
+        self, *, check_mode: bool = False, certificate: str | None = None, after: timedelta = timedelta()
+    ) -> deployment.CertificatePlan:
         """Run the host's half once, as if that much time had gone by."""
-        return host.ensure(dataclasses.replace(self.order, offered=offered), NOW + after, check_mode)
+        return deployment.ensure(dataclasses.replace(self.spec, certificate=certificate), NOW + after, check_mode)
 
-    def issue(self, *, days: int = 365, after: timedelta = timedelta()) -> tuple[host.Outcome, host.Outcome]:
+    def issue(
+        self, *, days: int = 365, after: timedelta = timedelta()
+    ) -> tuple[deployment.CertificatePlan, deployment.CertificatePlan]:
         """Run both round trips, and return their outcomes."""
         first = self.run(after=after)
         assert first.csr is not None
-        key = signing_request.public_key(first.csr, self.order.profile.key_type, "host")
-        issued = _authority.issue(self.authority, key, self.order.profile, timedelta(days=days), NOW + after)
-        rekey, self.order = self.order.rekey, dataclasses.replace(self.order, rekey=False)
-        second = self.run(offered=certificates.to_pem([issued]), after=after)
-        self.order = dataclasses.replace(self.order, rekey=rekey)
+        key = signing_request.public_key(first.csr, self.spec.profile.key_type, "host")
+        issued = _authority.issue(self.authority, key, self.spec.profile, timedelta(days=days), NOW + after)
+        rekey, self.spec = self.spec.rekey, dataclasses.replace(self.spec, rekey=False)
+        second = self.run(certificate=certificates.to_pem([issued]), after=after)
+        self.spec = dataclasses.replace(self.spec, rekey=rekey)
         return first, second
 
     def files(self) -> dict[str, bytes]:

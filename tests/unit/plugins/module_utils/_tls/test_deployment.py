@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError, write_atomically
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
-    inspection,
+    deployment,
     keys,
     signing_request,
     store,
@@ -24,6 +27,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
+    NOW,
     PROFILE,
     Machine,
     make_authority,
@@ -42,13 +46,13 @@ def mode(path: Path) -> int:
 
 def test_first_certificate_then_nothing_to_do(machine: Machine) -> None:
     first, second = machine.issue()
-    assert first.changed
+    assert (first.changed, first.changes, first.issued) == (True, (), False)
     assert first.reasons == ["the key is missing", "the certificate is missing"]
     assert second.changed
     assert second.issued
     assert list(machine.files()) == FILES
     assert [mode(machine.directory / name) for name in FILES] == [0o444, 0o444, 0o400]
-    assert inspection.fits_key(machine.certificate, machine.key)
+    assert certificates.matches_key(machine.certificate, machine.key)
     before = machine.files()
     again = machine.run()
     assert (again.changed, again.issued, again.reasons, again.csr, again.warnings) == (False, False, [], None, [])
@@ -67,7 +71,7 @@ def test_check_mode_says_the_same_and_writes_nothing(machine: Machine) -> None:
     assert list(waiting) == ["server-key.pem.new"]
     csr = machine.run(check_mode=True).csr
     assert csr is not None
-    foreseen = machine.run(check_mode=True, offered=sign(machine.authority, csr, PROFILE))
+    foreseen = machine.run(check_mode=True, certificate=sign(machine.authority, csr, PROFILE))
     assert foreseen.issued
     assert foreseen.changed
     assert machine.files() == waiting
@@ -75,6 +79,75 @@ def test_check_mode_says_the_same_and_writes_nothing(machine: Machine) -> None:
         str(machine.directory / name): f"{bits} {os.geteuid()}:{os.getegid()}"
         for name, bits in zip(FILES, ("0444", "0444", "0400"), strict=True)
     }
+
+
+def test_a_plan_changes_nothing_and_names_every_file(machine: Machine) -> None:
+    first = deployment.plan(machine.spec, NOW)
+    assert first.csr is not None
+    assert first.new_key is not None
+    assert not machine.directory.exists()
+    deployment.write_waiting_key(first)
+    waiting = machine.files()
+    assert waiting == {"server-key.pem.new": first.new_key}
+    spec = dataclasses.replace(machine.spec, certificate=sign(machine.authority, first.csr, PROFILE))
+    second = deployment.plan(spec, NOW)
+    assert machine.files() == waiting
+    wanted = {str(machine.directory / name): bits for name, bits in zip(FILES, (0o444, 0o444, 0o400), strict=True)}
+    assert {one.path: one.mode for one in second.changes} == wanted
+    assert all(one.before is None for one in second.changes)
+    assert second.changes[0].after == first.new_key
+    assert second.leftovers == (str(machine.directory / "server-key.pem.new"),)
+    assert "PRIVATE KEY" not in repr([second, *(one.shown for one in second.changes)])
+    # Another program may carry the changes out together with its own, and remove the leftovers after that.
+    for one in second.changes:
+        assert one.after is not None
+        write_atomically(one.path, one.after, mode=one.mode or 0)
+    (machine.directory / "server-key.pem.new").unlink()
+    again = deployment.plan(machine.spec, NOW)
+    assert (again.changed, again.csr, again.changes, again.leftovers) == (False, None, (), ())
+
+
+def test_a_mode_alone_is_a_change_that_keeps_the_bytes(machine: Machine) -> None:
+    machine.issue()
+    (machine.directory / "server-key.pem").chmod(0o640)
+    (change,) = deployment.plan(machine.spec, NOW).changes
+    assert change.before is not None
+    assert (change.after, change.before.mode, change.mode) == (change.before.content, 0o640, 0o400)
+    assert change.shown[0].startswith("0640 ")
+    assert change.shown[0].splitlines()[1:] == change.shown[1].splitlines()[1:]
+
+
+def test_two_runs_at_once_use_one_key_and_the_second_finds_nothing_due(machine: Machine) -> None:
+    other = dataclasses.replace(machine)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        csrs = [one.result().csr for one in [pool.submit(run) for run in (machine.run, other.run) for turn in range(4)]]
+    public = {keys.public_bytes(signing_request.public_key(csr or "", "ecdsa_p256", "x")) for csr in csrs}
+    assert len(public) == 1
+    certificate = [sign(machine.authority, csr or "", PROFILE) for csr in csrs[:2]]
+    assert machine.run(certificate=certificate[0]).issued
+    before = machine.files()
+    late = machine.run(certificate=certificate[1])
+    assert (late.changed, late.issued) == (False, False)
+    assert machine.files() == before
+
+
+def test_a_directory_that_another_run_keeps_is_an_error_in_time(machine: Machine) -> None:
+    script = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(flush=True); time.sleep(60)"
+    machine.directory.mkdir()
+    path = machine.directory / ".remote_api.lock"
+    with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with (
+            pytest.raises(TlsError, match="remote_api.lock: another run has been changing the files .* 0.2 seconds"),
+            store.lock(str(machine.directory), 0.2),
+        ):
+            pass
+        holder.kill()
+    # The system lifts the lock of a run that was killed.
+    with store.lock(str(machine.directory), 0.2):
+        assert path.exists()
+    assert not path.exists()
 
 
 def test_the_diff_shows_both_sides_and_no_key(machine: Machine) -> None:
@@ -140,7 +213,7 @@ def test_another_type_of_key_makes_a_new_one(machine: Machine, key_type: str) ->
     assert {name: content for name, content in machine.files().items() if name in FILES} == old
     machine.issue()
     assert keys.type_of(machine.key.public_key()) == key_type
-    assert inspection.fits_key(machine.certificate, machine.key)
+    assert certificates.matches_key(machine.certificate, machine.key)
     assert list(machine.files()) == FILES
     assert not machine.run().changed
 
@@ -192,7 +265,7 @@ def test_what_is_broken_is_put_right(machine: Machine, damage: Callable[[Path], 
     first, second = machine.issue()
     assert first.reasons == reasons
     assert second.issued
-    assert inspection.fits_key(machine.certificate, machine.key)
+    assert certificates.matches_key(machine.certificate, machine.key)
     assert list(machine.files()) == FILES
     assert not machine.run().changed
 
@@ -212,7 +285,7 @@ def test_another_authority_replaces_certificate_and_trust_but_not_the_key(machin
     machine.issue()
     before = machine.files()
     machine.authority = make_authority(tmp_path / "other")
-    machine.change(authority=certificates.to_pem(machine.authority.bundle))
+    machine.change(ca_certificate=certificates.to_pem(machine.authority.bundle))
     first, _second = machine.issue()
     assert len(first.reasons) == 2
     assert first.reasons[0].startswith("it was issued by another authority (")
@@ -226,7 +299,7 @@ def test_a_second_authority_is_trusted_without_a_new_certificate(machine: Machin
     before = machine.files()
     next_one = make_authority(tmp_path / "next")
     both = certificates.to_pem([machine.authority.certificate, next_one.certificate])
-    machine.change(authority=both)
+    machine.change(ca_certificate=both)
     foreseen, outcome = machine.run(check_mode=True), machine.run()
     assert foreseen.changed
     assert (outcome.changed, outcome.reasons, outcome.issued) == (True, [], False)
@@ -296,10 +369,10 @@ def test_when_one_file_cannot_be_replaced_all_are_as_before(
     machine.issue()
     before = machine.files()
     machine.authority = make_authority(tmp_path / "other")
-    machine.change(authority=certificates.to_pem(machine.authority.bundle), rekey=True)
+    machine.change(ca_certificate=certificates.to_pem(machine.authority.bundle), rekey=True)
     csr = machine.run().csr
     assert csr is not None
-    offered = sign(machine.authority, csr, PROFILE)
+    certificate = sign(machine.authority, csr, PROFILE)
     real, calls = os.replace, list[str]()
 
     def refuse(source: str, target: str) -> None:
@@ -312,14 +385,14 @@ def test_when_one_file_cannot_be_replaced_all_are_as_before(
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(TlsError, match="Operation not permitted.*every file is as it was before"):
-        machine.run(offered=offered)
+        machine.run(certificate=certificate)
     monkeypatch.undo()
     assert len(calls) == failing + 1
     assert {name: content for name, content in machine.files().items() if name in FILES} == before
     assert not [name for name in machine.files() if name.endswith(".old")]
     machine.issue()
     assert list(machine.files()) == FILES
-    assert inspection.fits_key(machine.certificate, machine.key)
+    assert certificates.matches_key(machine.certificate, machine.key)
 
 
 def test_a_full_disk_shows_before_anything_is_replaced(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +401,7 @@ def test_a_full_disk_shows_before_anything_is_replaced(machine: Machine, monkeyp
     csr = machine.run().csr
     assert csr is not None
     before = machine.files()
-    offered = sign(machine.authority, csr, PROFILE)
+    certificate = sign(machine.authority, csr, PROFILE)
 
     def full(_descriptor: int) -> None:
         """Refuse to bring bytes to the disk."""
@@ -336,7 +409,7 @@ def test_a_full_disk_shows_before_anything_is_replaced(machine: Machine, monkeyp
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FilesError, match="No space left on device"):
-        machine.run(offered=offered)
+        machine.run(certificate=certificate)
     monkeypatch.undo()
     assert machine.files() == before
 
@@ -347,10 +420,10 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
 ) -> None:
     machine.issue()
     machine.authority = make_authority(tmp_path / "other")
-    machine.change(authority=certificates.to_pem(machine.authority.bundle), rekey=True)
+    machine.change(ca_certificate=certificates.to_pem(machine.authority.bundle), rekey=True)
     csr = machine.run().csr
     assert csr is not None
-    offered = sign(machine.authority, csr, PROFILE)
+    certificate = sign(machine.authority, csr, PROFILE)
     real, done = os.replace, list[str]()
 
     class Killed(BaseException):
@@ -367,7 +440,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     monkeypatch.setattr(os, "replace", die)
     monkeypatch.setattr(store, "_forget_old", lambda *_: die(".new", ""))
     with pytest.raises(Killed):
-        machine.run(offered=offered)
+        machine.run(certificate=certificate)
     monkeypatch.undo()
     assert len(done) == renamed
     assert [name for name in machine.files() if name.endswith((".old", ".new"))]
@@ -380,7 +453,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
         assert renamed >= 2
         assert outcome.changed
     assert list(machine.files()) == FILES
-    assert inspection.fits_key(machine.certificate, machine.key)
+    assert certificates.matches_key(machine.certificate, machine.key)
     assert certificates.is_issued_by(machine.certificate, machine.authority.certificate)
     assert not machine.run().changed
 
@@ -449,8 +522,8 @@ def test_places_where_nothing_can_be_kept_are_refused(
 
 
 def test_three_files_need_three_places(machine: Machine) -> None:
-    places = machine.order.places
-    machine.change(places=store.Places(places.key, places.key, places.authority))
+    paths = machine.spec.paths
+    machine.change(paths=store.CertificatePaths(paths.key, paths.key, paths.ca_certificate))
     with pytest.raises(TlsError, match="three different places"):
         machine.run()
 
@@ -471,7 +544,7 @@ def test_what_is_issued_is_refused_by_a_machine_for_which_it_is_expired(machine:
     assert first.csr is not None
     before = machine.files()
     with pytest.raises(TlsError, match="certificate: it is not installed, for it is expired since"):
-        machine.run(offered=sign(machine.authority, first.csr, PROFILE), after=400 * DAYS)
+        machine.run(certificate=sign(machine.authority, first.csr, PROFILE), after=400 * DAYS)
     assert machine.files() == before
 
 
@@ -483,7 +556,7 @@ def test_near_the_authoritys_end_there_is_a_warning_and_no_endless_renewal(tmp_p
     again = machine.run()
     assert (again.changed, again.reasons) == (False, [])
     assert second.warnings == again.warnings
-    assert "Replace the authority" in again.warnings[0]
+    assert "Replace the CA" in again.warnings[0]
 
 
 class TestAuthorityElsewhere:
@@ -497,7 +570,7 @@ class TestAuthorityElsewhere:
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Company/CN=Root", "-days", "400",
             "-keyout", tmp_path / "root.key", "-out", tmp_path / "root.pem",
         )  # fmt: skip
-        machine.change(exact=False, authority=(tmp_path / "root.pem").read_text(encoding="utf-8"))
+        machine.change(exact=False, ca_certificate=(tmp_path / "root.pem").read_text(encoding="utf-8"))
 
     def signed(self, csr: str | None, *, days: int = 90, extensions: str = "") -> str:
         """Return the certificate that openssl signs for the request; by default with the extensions asked for."""
@@ -523,10 +596,10 @@ class TestAuthorityElsewhere:
         first = self.machine.run()
         assert first.changed
         certificate = self.signed(first.csr)
-        second = self.machine.run(offered=certificate)
+        second = self.machine.run(certificate=certificate)
         assert second.issued
         assert list(self.machine.files()) == FILES
-        again = self.machine.run(offered=certificate)
+        again = self.machine.run(certificate=certificate)
         assert (again.changed, again.issued, again.csr) == (False, False, None)
         assert openssl(
             "verify", "-CAfile", self.machine.directory / "ca.pem", self.machine.directory / "server-cert.pem"
@@ -536,38 +609,38 @@ class TestAuthorityElsewhere:
 
     def test_when_it_nears_its_end_the_next_request_comes_along(self) -> None:
         certificate = self.signed(self.machine.run().csr)
-        self.machine.run(offered=certificate)
-        later = self.machine.run(offered=certificate, after=70 * DAYS)
+        self.machine.run(certificate=certificate)
+        later = self.machine.run(certificate=certificate, after=70 * DAYS)
         assert (later.changed, later.issued) == (False, False)
         assert later.reasons[0].startswith("it has less than 30 days left")
-        renewed = self.machine.run(offered=self.signed(later.csr, days=200), after=70 * DAYS)
+        renewed = self.machine.run(certificate=self.signed(later.csr, days=200), after=70 * DAYS)
         assert renewed.issued
         assert list(self.machine.files()) == FILES
 
     def test_a_new_key_waits_for_its_certificate_however_long_it_takes(self) -> None:
         certificate = self.signed(self.machine.run().csr)
-        self.machine.run(offered=certificate)
+        self.machine.run(certificate=certificate)
         before = self.machine.files()
         self.machine.change(rekey=True)
         csr = self.machine.run().csr
         self.machine.change(rekey=False)
-        assert not self.machine.run(offered=certificate).changed
-        assert self.machine.run(offered=self.signed(csr)).issued
+        assert not self.machine.run(certificate=certificate).changed
+        assert self.machine.run(certificate=self.signed(csr)).issued
         assert list(self.machine.files()) == FILES
         assert self.machine.files()["server-key.pem"] != before["server-key.pem"]
 
     def test_trust_that_is_there_already_is_used_and_left_alone(self) -> None:
-        self.machine.run(offered=self.signed(self.machine.run().csr))
-        self.machine.change(authority=None)
+        self.machine.run(certificate=self.signed(self.machine.run().csr))
+        self.machine.change(ca_certificate=None)
         before = self.machine.files()
         assert not self.machine.run().changed
         assert self.machine.files() == before
 
     def test_without_any_trust_nothing_is_installed(self) -> None:
-        self.machine.change(authority=None)
+        self.machine.change(ca_certificate=None)
         certificate = self.signed(self.machine.run().csr)
         with pytest.raises(TlsError, match="ca_certificate: it is not given, and there is no .*/ca.pem either"):
-            self.machine.run(offered=certificate)
+            self.machine.run(certificate=certificate)
 
     @pytest.mark.parametrize(
         ("extensions", "message"),
@@ -584,7 +657,7 @@ class TestAuthorityElsewhere:
         certificate = self.signed(self.machine.run().csr, extensions=extensions)
         before = self.machine.files()
         with pytest.raises(TlsError, match=message):
-            self.machine.run(offered=certificate)
+            self.machine.run(certificate=certificate)
         assert self.machine.files() == before
 
     def test_a_certificate_for_another_key_is_refused(self) -> None:
@@ -592,17 +665,19 @@ class TestAuthorityElsewhere:
         (self.machine.directory / "server-key.pem.new").unlink()
         self.machine.run()
         with pytest.raises(TlsError, match="fits neither the private key on this machine nor the one that waits"):
-            self.machine.run(offered=certificate)
+            self.machine.run(certificate=certificate)
 
     def test_a_certificate_of_another_authority_is_refused(self, tmp_path: Path) -> None:
         csr = self.machine.run().csr
         assert csr is not None
         other = make_authority(tmp_path / "stranger")
         with pytest.raises(TlsError, match="it was issued by another authority"):
-            self.machine.run(offered=sign(other, csr, PROFILE))
+            self.machine.run(certificate=sign(other, csr, PROFILE))
 
-    @pytest.mark.parametrize("offered", ["", "hello", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"])
-    def test_what_is_no_certificate_is_refused(self, offered: str) -> None:
+    @pytest.mark.parametrize(
+        "certificate", ["", "hello", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"]
+    )
+    def test_what_is_no_certificate_is_refused(self, certificate: str) -> None:
         self.machine.run()
         with pytest.raises(TlsError, match="certificate"):
-            self.machine.run(offered=offered)
+            self.machine.run(certificate=certificate)
