@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
     certificates,
+    errors,
     facts,
     library,
     profiles,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _authority_errors
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
 _MODULE = "dockerfleet.remote_api.certificate"
@@ -37,8 +38,8 @@ class ActionModule(ActionBase):
         try:
             options = checked_options(argspec.CERTIFICATE, argspec.CERTIFICATE_RULES, self._task.args)
             return {**result, **self._ensure(options, task_vars)}
-        except RemoteApiError as problem:
-            return {**result, "failed": True, "msg": str(problem)}
+        except RemoteApiError as exc:
+            return {**result, "failed": True, "msg": str(exc)}
 
     def _ensure(self, options: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         """Return the result for checked options. Raises RemoteApiError for what the controller finds wrong."""
@@ -47,14 +48,14 @@ class ActionModule(ActionBase):
         if options["ca_path"] is None:
             return self._run_module(sent, task_vars)
         library.require(sys.executable)
-        profiles.check_days(options["days"], options["renew_before_days"])
+        lifetime = profiles.validity(options["days"], None, options["renew_before_days"]).lifetime
         now = datetime.now(UTC)
         path = self._loader.path_dwim(options["ca_path"])
         bundle = _authority.trusted(path, options["ca_passphrase"], now)
         if bundle:
             sent["ca_certificate"] = certificates.to_pem(bundle)
         elif not self._task.check_mode:
-            raise _authority_errors.not_there(path)
+            raise errors.not_there(path=path)
         if options["exact"] is None:
             sent["exact"] = True
 
@@ -63,11 +64,11 @@ class ActionModule(ActionBase):
         if first.get("failed") or (bundle and not first["reasons"]):
             return first
         if self._task.check_mode:
-            return _predict(first, wanted, bundle, now + timedelta(days=options["days"]))
+            return _predict(first, wanted, bundle, now + lifetime)
 
         authority = _authority.open_authority(path, options["ca_passphrase"], now)
         host = str((task_vars or {}).get("inventory_hostname"))
-        signed = _authority.sign_request(authority, str(request), wanted, timedelta(days=options["days"]), now, host)
+        signed = _authority.sign_request(authority, str(request), wanted, lifetime, now, host)
         if signed.warning:
             self._display.warning(signed.warning)
         sent = {name: value for name, value in sent.items() if name not in ("rekey", "service")}
@@ -92,7 +93,7 @@ def _predict(
     result["reasons"] = first["reasons"] or ["it is to be issued by an authority that is still to be made"]
     if "diff" in first:
         after = {**first["diff"]["after"], **expected, "common_name": wanted.common_name, "key_type": wanted.key_type}
-        after["issuer"] = certificates.subject(bundle[0]) if bundle else None
+        after["issuer"] = certificates.subject_of(bundle[0]) if bundle else None
         after["authorities"] = [certificates.fingerprint(one) for one in bundle]
         result["diff"] = {**first["diff"], "after": after}
     return result

@@ -60,5 +60,5 @@ def _facts(authority: _authority.Authority | None) -> dict[str, t.Any]:
         "fingerprint_sha256": certificates.fingerprint(authority.certificate),
         "not_after": certificates.iso(certificates.not_after(authority.certificate)),
         "strict": authority.strict,
-        "subject": certificates.subject(authority.certificate),
+        "subject": certificates.subject_of(authority.certificate),
     }

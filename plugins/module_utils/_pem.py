@@ -17,16 +17,23 @@ _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----")
 
 @dataclass(frozen=True)
 class PemBlock:
-    """One block: its label, such as ``CERTIFICATE``, the text between its lines, and the whole with its lines."""
+    """One block: its label, such as ``CERTIFICATE``, the text between its lines, and the whole with its lines.
+
+    ``line`` is the number of its first line in the file.
+    """
 
     label: str
     body: bytes
     text: bytes
+    line: int
 
 
 def find_blocks(content: bytes) -> list[PemBlock]:
     """Return the complete blocks in the order of the file, without the text around them (RFC 7468, section 2)."""
-    return [PemBlock(found[1].decode("ascii"), found[2], found[0] + b"\n") for found in _BLOCK.finditer(content)]
+    return [
+        PemBlock(found[1].decode("ascii"), found[2], found[0] + b"\n", content.count(b"\n", 0, found.start()) + 1)
+        for found in _BLOCK.finditer(content)
+    ]
 
 
 def find_certificates(content: bytes) -> list[PemBlock]:

@@ -269,7 +269,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 def spec_of(options: dict[str, t.Any]) -> deployment.CertificateSpec:
     """Return the spec that the module's options make up. Raises TlsError for options that cannot be carried out."""
     if options["ca_path"] is not None:
-        raise errors.controller_half_missing()
+        raise errors.controller_half_missing(option="ca_path")
     if options["directory"] is not None:
         paths = [os.path.join(options["directory"], name) for name in argspec.FILE_NAMES[options["usage"]]]
     else:

@@ -31,11 +31,11 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import find_blocks
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
+    errors,
     keys,
     profiles,
     signing_request,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names as names_of
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     ExtendedKeyUsageOID,
     NameOID,
@@ -46,7 +46,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
     serialization,
     x509,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority_errors as errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import choose_common_name
 
 CERTIFICATE_FILE = "ca.pem"
 KEY_FILE = "ca-key.pem"
@@ -113,13 +113,13 @@ class Established:
 
 
 def _secret(passphrase: str) -> bytes:
-    """Return the passphrase as bytes. Raises AuthorityError for one that cannot encrypt anything."""
+    """Return the passphrase as bytes. Raises TlsError for one that cannot encrypt anything."""
     # Ansible hands over its own kinds of text, vaulted ones among them.
     secret = str(passphrase).encode()
     if not secret:
-        raise errors.bad_passphrase("it is empty")
+        raise errors.bad_passphrase(option="passphrase", cause="it is empty")
     if len(secret) > _LONGEST_PASSPHRASE:
-        raise errors.bad_passphrase(f"it is longer than {_LONGEST_PASSPHRASE} bytes")
+        raise errors.bad_passphrase(option="passphrase", cause=f"it is longer than {_LONGEST_PASSPHRASE} bytes")
     return secret
 
 
@@ -140,82 +140,84 @@ def _is_whole(body: bytes) -> bool:
 def _load_key(content: bytes, path: str, passphrase: str | None, *, encrypted: bool = True) -> keys.PrivateKey:
     """Return the private key in PEM text; ``encrypted``: refuse one that is not. ``path`` names the text in errors.
 
-    Raises AuthorityError, telling a wrong passphrase from a broken file.
+    Raises TlsError, telling a wrong passphrase from a broken file.
     """
     block = next((one for one in find_blocks(content) if one.label.endswith("PRIVATE KEY")), None)
     if block is None:
-        raise errors.unreadable_key(path, "there is no whole PEM block of one in it")
+        raise errors.unreadable_key(path=path, cause="there is no whole PEM block of one in it")
     traditional = b"Proc-Type: 4,ENCRYPTED" in block.body
     if not traditional and not _is_whole(block.body):
-        raise errors.unreadable_key(path, "what is between its BEGIN and END lines is damaged")
+        raise errors.unreadable_key(path=path, cause="what is between its BEGIN and END lines is damaged")
     secret = None
     if traditional or block.label == "ENCRYPTED PRIVATE KEY":
         secret = _secret(passphrase or "")
     elif encrypted:
-        raise errors.not_encrypted(path)
+        raise errors.not_encrypted(path=path)
     try:
         key = serialization.load_pem_private_key(block.text, password=secret)
     except exceptions.UnsupportedAlgorithm as exc:
-        raise errors.unknown_encryption(path) from exc
+        raise errors.unknown_encryption(path=path) from exc
     except (ValueError, TypeError) as exc:
-        raise errors.wrong_passphrase(path) from exc
+        raise errors.wrong_passphrase(path=path) from exc
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
-        raise errors.weak_key(path, type(key).__name__)
+        raise errors.weak_key(path=path, key_type=type(key).__name__)
     _check_strength(key, path)
     return key
 
 
 def _check_strength(key: keys.PrivateKey, path: str) -> None:
-    """Raise AuthorityError unless current clients and engines accept signatures by the key."""
+    """Raise TlsError unless current clients and engines accept signatures by the key."""
     key_type = keys.type_of(key.public_key())
     if isinstance(key, rsa.RSAPrivateKey):
         usable = key.key_size >= 2048
     else:
         usable = key_type in ("ecdsa_p256", "ecdsa_p384", "ecdsa_p521", "ed25519")
     if not usable:
-        raise errors.weak_key(path, key_type)
+        raise errors.weak_key(path=path, key_type=key_type)
 
 
 def _check_certificate(certificate: x509.Certificate, path: str, now: datetime) -> None:
-    """Raise AuthorityError unless the certificate may sign those of servers and clients, and is valid now."""
+    """Raise TlsError unless the certificate may sign those of servers and clients, and is valid now."""
     try:
         marked = certificates.is_authority(certificate)
         usage = certificates.extension(certificate, x509.KeyUsage)
         extended = certificates.extension(certificate, x509.ExtendedKeyUsage)
-    except certificates.UnreadableError as problem:
-        raise errors.unusable(path, f"a part of it cannot be read: {problem}") from problem
+    except certificates.UnreadableError as exc:
+        raise errors.unusable(path=path, cause=f"a part of it cannot be read: {exc}") from exc
     if not marked:
-        raise errors.unusable(path, "it is not marked as an authority's (basicConstraints with CA:TRUE)")
+        raise errors.unusable(path=path, cause="it is not marked as a CA (basicConstraints with CA:TRUE)")
     if usage is not None and not usage.key_cert_sign:
-        raise errors.unusable(path, "its keyUsage does not allow to sign certificates")
+        raise errors.unusable(path=path, cause="its keyUsage does not allow to sign certificates")
     # Go and others take the usages of an authority as a limit for all that it signs.
     needed = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if extended is not None and not needed <= set(extended):
-        raise errors.unusable(path, "its extendedKeyUsage does not allow both servers and clients")
+        raise errors.unusable(path=path, cause="its extendedKeyUsage does not allow both servers and clients")
     _check_dates(certificate, path, now)
 
 
 def _check_dates(certificate: x509.Certificate, path: str, now: datetime) -> None:
-    """Raise AuthorityError unless the certificate is valid now."""
+    """Raise TlsError unless the certificate is valid now."""
     start, end = certificates.not_before(certificate), certificates.not_after(certificate)
     if now > end:
-        raise errors.out_of_date(path, f"the authority is expired since {certificates.iso(end)}")
+        raise errors.out_of_date(path=path, cause=f"the CA is expired since {certificates.iso(end)}")
     if now < start:
-        raise errors.out_of_date(path, f"the authority is not valid before {certificates.iso(start)}")
+        raise errors.out_of_date(path=path, cause=f"the CA is not valid before {certificates.iso(start)}")
 
 
 def _present(path: str) -> tuple[bytes | None, bytes | None]:
     """Return what is in the key's and in the certificate's file, None for a missing one. Raises RemoteApiError."""
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise errors.not_a_directory(path)
+        raise errors.bad_place(path=path, cause="this is not a directory")
     return read_file(os.path.join(path, KEY_FILE)), read_file(os.path.join(path, CERTIFICATE_FILE))
 
 
 def _check_halves(path: str, key: bytes | None, certificate: bytes | None) -> None:
-    """Raise AuthorityError when only one of the two files is there."""
-    names = (os.path.join(path, KEY_FILE), os.path.join(path, CERTIFICATE_FILE))
+    """Raise TlsError when only one of the two files is there."""
+    names = [os.path.join(path, KEY_FILE), os.path.join(path, CERTIFICATE_FILE)]
+    if certificate is None:
+        names.reverse()
     if (key is None) != (certificate is None):
-        raise errors.half_missing(*(names if key is None else names[::-1]))
+        raise errors.half_missing(missing=names[0], present=names[1])
 
 
 def _assemble(
@@ -228,7 +230,7 @@ def _assemble(
     bundle = certificates.load_bundle(certificate_pem, certificate_path)
     own = next((one for one in bundle if certificates.matches_key(one, key)), None)
     if own is None:
-        raise errors.foreign_key(key_path, certificate_path)
+        raise errors.foreign_key(key=key_path, certificate=certificate_path)
     _check_certificate(own, certificate_path, now)
     return (own, *(one for one in bundle if one is not own))
 
@@ -263,7 +265,7 @@ def open_authority(path: str, passphrase: str, now: datetime) -> Authority:
     key, certificate = _present(path)
     _check_halves(path, key, certificate)
     if key is None or certificate is None:
-        raise errors.not_there(path)
+        raise errors.not_there(path=path)
     return _open(path, key, certificate, passphrase, now)
 
 
@@ -320,13 +322,13 @@ def _new_certificate(key: keys.PrivateKey, settings: Settings, now: datetime) ->
 def _locked(path: str) -> t.Iterator[None]:
     """Keep other runs from making an authority in the directory at the same time; the directory is made if needed.
 
-    Raises AuthorityError.
+    Raises TlsError.
     """
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         descriptor = os.open(os.path.join(path, _LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as problem:
-        raise errors.not_made(path, problem.strerror or str(problem)) from problem
+    except OSError as exc:
+        raise errors.not_made(path=path, cause=exc.strerror or str(exc)) from exc
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -365,8 +367,8 @@ def _protect(path: str, check_mode: bool) -> bool:
             if not check_mode:
                 try:
                     os.chmod(file, mode & ~forbidden)
-                except OSError as problem:
-                    raise errors.not_made(file, problem.strerror or str(problem)) from problem
+                except OSError as exc:
+                    raise errors.not_made(path=file, cause=exc.strerror or str(exc)) from exc
     return changed
 
 
@@ -376,8 +378,8 @@ def establish(path: str, passphrase: str, settings: Settings, now: datetime, che
     Raises RemoteApiError for all that prevents either; nothing that is there is ever overwritten.
     """
     _secret(passphrase)
-    profiles.check_days(settings.days, 0)
-    names_of.common_name(settings.common_name, ())
+    profiles.validity(settings.days, None, 0)
+    choose_common_name(settings.common_name, ())
     made = False
     key, certificate = _present(path)
     if key is None or certificate is None:
@@ -466,8 +468,8 @@ def _record(folder: str, certificate: x509.Certificate) -> None:
     """Add the certificate to the ledger; its serial number is its own, so runs side by side do not meet."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as problem:
-        raise errors.not_made(folder, problem.strerror or str(problem)) from problem
+    except OSError as exc:
+        raise errors.not_made(path=folder, cause=exc.strerror or str(exc)) from exc
     name = f"{certificates.serial(certificate)}.pem"
     write_atomically(os.path.join(folder, name), certificates.to_pem([certificate]).encode(), mode=0o644)
 

@@ -16,18 +16,18 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority_errors as errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors
 
 
 def checked_options(
     spec: dict[str, dict[str, t.Any]], rules: dict[str, t.Any], options: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """Return the options in the types of the argument spec, with its defaults. Raises AuthorityError."""
+    """Return the options in the types of the argument spec, with its defaults. Raises TlsError."""
     checked = ArgumentSpecValidator(spec, **rules).validate(dict(options))
     found = checked.errors.errors
     if found:
         words = ["unsupported: " + one.msg if isinstance(one, UnsupportedError) else one.msg for one in found]
-        raise errors.bad_options("; ".join(words))
+        raise errors.bad_options(cause="; ".join(words))
     validated: dict[str, t.Any] = checked.validated_parameters
     return validated
 

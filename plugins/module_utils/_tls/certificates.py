@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 import base64
-import re
 import typing as t
 from datetime import datetime, timezone
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import PemBlock, find_blocks
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, keys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     NameOID,
@@ -26,25 +26,22 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
     x509,
 )
 
-_EDGE = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]+)-----\s*\Z")
-_LABEL = "CERTIFICATE"
-
 
 class UnreadableError(Exception):
     """A certificate parses as a whole, but a part of it does not follow X.509. The text says which."""
 
 
-def _decode(lines: t.Sequence[str], where: tuple[str, str]) -> x509.Certificate:
-    """Return the certificate between a BEGIN and an END line. ``where`` is the file and the line, for the TlsError."""
+def _decode(block: PemBlock, subject: str) -> x509.Certificate:
+    """Return the certificate in the block. ``subject`` names the PEM text in errors. Raises TlsError."""
     try:
-        certificate = x509.load_der_x509_certificate(
-            base64.b64decode("".join(line.strip() for line in lines), validate=True)
-        )
+        certificate = x509.load_der_x509_certificate(base64.b64decode(b"".join(block.body.split()), validate=True))
         # The library reads these parts, in some of its versions more of them, only when they are asked for.
-        for part in (subject, issuer, common_name, serial, not_before, not_after):
+        for part in (subject_of, issuer, common_name, serial, not_before, not_after):
             part(certificate)
-    except (TypeError, ValueError, x509.InvalidVersion) as problem:
-        raise errors.bad_bundle(*where, "a certificate begins here that cannot be read") from problem
+    except (TypeError, ValueError, x509.InvalidVersion) as exc:
+        raise errors.bad_bundle(
+            subject=subject, line=block.line, cause="a certificate begins here that cannot be read"
+        ) from exc
     return certificate
 
 
@@ -55,31 +52,20 @@ def load_bundle(content: bytes, subject: str) -> tuple[x509.Certificate, ...]:
     than its reader thinks. So each block must parse here, and nothing but certificates may be in it; free text
     between the blocks is allowed (RFC 7468, section 5.2). Raises TlsError with the line.
     """
-    found: list[x509.Certificate] = []
-    inside: list[str] | None = None
-    where = (subject, "1")
-    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
-        edge = _EDGE.match(line.strip())
-        if edge is None and "-----" in line:
-            raise errors.bad_bundle(subject, str(number), "this is neither a BEGIN nor an END line")
-        if edge is None:
-            if inside is not None:
-                inside.append(line)
-            continue
-        if edge.group(2) != _LABEL:
-            raise errors.bad_bundle(subject, str(number), f"a {edge.group(2)} is no {_LABEL}")
-        if (edge.group(1) == "END") == (inside is None):
-            raise errors.bad_bundle(subject, str(number), "a BEGIN and an END line do not follow each other")
-        if inside is None:
-            inside, where = [], (subject, str(number))
-        else:
-            found.append(_decode(inside, where))
-            inside = None
-    if inside is not None:
-        raise errors.bad_bundle(*where, "a certificate begins here and does not end")
-    if not found:
-        raise errors.no_certificate(subject)
-    return tuple(found)
+    blocks = find_blocks(content)
+    inside = {number for one in blocks for number in range(one.line, one.line + one.text.count(b"\n"))}
+    for number, line in enumerate(content.split(b"\n"), 1):
+        edge = line.strip()
+        if b"-----" in edge and not (number in inside and edge.startswith(b"-----") and edge.endswith(b"-----")):
+            raise errors.bad_bundle(
+                subject=subject, line=number, cause="a PEM block begins or ends here, and its other end is missing"
+            )
+    for block in blocks:
+        if block.label != "CERTIFICATE":
+            raise errors.bad_bundle(subject=subject, line=block.line, cause=f"a {block.label} is no CERTIFICATE")
+    if not blocks:
+        raise errors.no_certificate(subject=subject)
+    return tuple(_decode(block, subject) for block in blocks)
 
 
 def to_pem(bundle: t.Iterable[x509.Certificate]) -> str:
@@ -116,7 +102,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return ":".join(f"{byte:02X}" for byte in certificate.fingerprint(hashes.SHA256()))
 
 
-def subject(certificate: x509.Certificate) -> str:
+def subject_of(certificate: x509.Certificate) -> str:
     """Return the certificate's subject on one line, such as ``CN=web1.example.com``."""
     return certificate.subject.rfc4514_string()
 
@@ -136,8 +122,8 @@ def public_key(certificate: x509.Certificate) -> t.Any:
     """Return the certificate's public key. Raises UnreadableError when it is of no known type, or broken."""
     try:
         return certificate.public_key()
-    except (ValueError, exceptions.UnsupportedAlgorithm) as problem:
-        raise UnreadableError(f"its public key ({problem})") from problem
+    except (ValueError, exceptions.UnsupportedAlgorithm) as exc:
+        raise UnreadableError(f"its public key ({exc})") from exc
 
 
 def matches_key(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
@@ -152,8 +138,8 @@ def extensions(certificate: x509.Certificate) -> dict[x509.ObjectIdentifier, x50
     """Return the certificate's extensions by their identifiers. Raises UnreadableError."""
     try:
         return {one.oid: one for one in certificate.extensions}
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as problem:
-        raise UnreadableError(f"its extensions ({problem})") from problem
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as exc:
+        raise UnreadableError(f"its extensions ({exc})") from exc
 
 
 def extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> t.Any:
@@ -247,6 +233,6 @@ __all__ = (
     "not_before",
     "public_key",
     "serial",
-    "subject",
+    "subject_of",
     "to_pem",
 )

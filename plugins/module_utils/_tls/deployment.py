@@ -149,13 +149,13 @@ def _decide_to_install(
     swap_key = False
     if stored.key is None or not certificates.matches_key(chain[0], stored.key):
         if stored.waiting_key is None or not certificates.matches_key(chain[0], stored.waiting_key):
-            raise errors.foreign_certificate("certificate")
+            raise errors.foreign_certificate(subject="certificate")
         swap_key = True
     if not criteria.anchors:
-        raise errors.no_authority_given(spec.paths.ca_certificate)
+        raise errors.no_authority_given(path=spec.paths.ca_certificate)
     faults = inspection.reasons(chain, replace(criteria, renew_before=timedelta()), now)
     if faults:
-        raise errors.unfit_certificate("certificate", " and ".join(faults))
+        raise errors.unfit_certificate(subject="certificate", cause=" and ".join(faults))
     if spec.exact and not swap_key and not _reasons(spec, stored, criteria, now):
         return _Decision([])
     if swap_key or chain != stored.chain:

@@ -66,7 +66,7 @@ def describe_key(key: keys.PrivateKey | None) -> str:
 def describe_chain(chain: t.Sequence[x509.Certificate]) -> str:
     """Return a line about each certificate for a diff."""
     return "".join(
-        f"{certificates.subject(one)}, valid until {certificates.iso(certificates.not_after(one))}, "
+        f"{certificates.subject_of(one)}, valid until {certificates.iso(certificates.not_after(one))}, "
         f"SHA-256 {certificates.fingerprint(one)}\n"
         for one in chain
     )

@@ -135,18 +135,18 @@ def check_anchors(anchors: t.Sequence[x509.Certificate], subject: str, now: date
         try:
             usable = certificates.is_authority(anchor)
         except certificates.UnreadableError as exc:
-            raise errors.unreadable_certificate(subject, str(exc)) from exc
+            raise errors.unreadable_certificate(subject=subject, cause=str(exc)) from exc
         if not usable:
             raise errors.unusable_authority(
-                subject, f"{certificates.subject(anchor)} has no basicConstraints with CA:TRUE"
+                subject=subject, cause=f"{certificates.subject_of(anchor)} has no basicConstraints with CA:TRUE"
             )
     if not anchors:
         return
     start, end = certificates.not_before(anchors[0]), certificates.not_after(anchors[0])
     if now < start:
-        raise errors.wrong_clock(certificates.iso(now), f"from {certificates.iso(start)}")
+        raise errors.wrong_clock(now=certificates.iso(now), bound=f"from {certificates.iso(start)}")
     if now > end:
-        raise errors.wrong_clock(certificates.iso(now), f"until {certificates.iso(end)}")
+        raise errors.wrong_clock(now=certificates.iso(now), bound=f"until {certificates.iso(end)}")
 
 
 __all__ = ("Criteria", "check_anchors", "reasons")

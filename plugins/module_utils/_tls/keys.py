@@ -70,10 +70,10 @@ def load(content: bytes) -> PrivateKey:
     """Return the private key that the PEM text holds. Raises UnusableKeyError for all that is none, or encrypted."""
     try:
         key = serialization.load_pem_private_key(content, password=None)
-    except TypeError as problem:
-        raise UnusableKeyError("is encrypted, and nobody could enter a passphrase") from problem
-    except (ValueError, exceptions.UnsupportedAlgorithm, exceptions.InternalError) as problem:
-        raise UnusableKeyError("cannot be read as a private key") from problem
+    except TypeError as exc:
+        raise UnusableKeyError("is encrypted, and nobody could enter a passphrase") from exc
+    except (ValueError, exceptions.UnsupportedAlgorithm, exceptions.InternalError) as exc:
+        raise UnusableKeyError("cannot be read as a private key") from exc
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
         raise UnusableKeyError("is of a type that TLS does not use")
     return key

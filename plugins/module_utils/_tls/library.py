@@ -28,8 +28,8 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
     FOUND = cryptography.__version__
-except ImportError as problem:
-    IMPORT_ERROR = str(problem)
+except ImportError as exc:
+    IMPORT_ERROR = str(exc)
 
     def __getattr__(name: str) -> t.Any:
         """Let other files import the names that are missing, so that they come as far as :func:`require`."""
@@ -41,9 +41,9 @@ except ImportError as problem:
 def require(interpreter: str) -> None:
     """Raise MissingLibraryError unless cryptography 3.3 or newer could be imported by ``interpreter`` (a path)."""
     if not FOUND:
-        raise errors.missing_library(interpreter, IMPORT_ERROR)
+        raise errors.missing_library(interpreter=interpreter, cause=IMPORT_ERROR)
     if tuple(int(part) for part in FOUND.split(".")[:2]) < OLDEST:
-        raise errors.old_library(interpreter, FOUND)
+        raise errors.old_library(interpreter=interpreter, version=FOUND)
 
 
 __all__ = (

@@ -33,10 +33,10 @@ def _to_ascii(name: str) -> str:
     try:
         encoded = name.encode("idna")
         same = encoded.decode("idna") == wanted
-    except UnicodeError as problem:
-        raise errors.bad_name(name, f"it cannot be written in ASCII ({problem})") from problem
+    except UnicodeError as exc:
+        raise errors.bad_name(name=name, cause=f"it cannot be written in ASCII ({exc})") from exc
     if not same:
-        raise errors.bad_name(name, "its ASCII form is not certain; write that form itself (it begins with xn--)")
+        raise errors.bad_name(name=name, cause="its ASCII form is not certain; write that form (it begins with xn--)")
     return encoded.decode("ascii").lower()
 
 
@@ -47,7 +47,7 @@ def _as_address(name: str) -> str | None:
     except ValueError:
         return None
     if "%" in name:
-        raise errors.bad_name(name, "a certificate cannot carry the zone of an address (the part after '%')")
+        raise errors.bad_name(name=name, cause="a certificate cannot carry the zone of an address (the part after '%')")
     return str(address)
 
 
@@ -79,15 +79,29 @@ def normal_name(name: str) -> str:
     Raises TlsError, naming what is wrong, for anything else (RFC 5280, section 4.2.1.6).
     """
     if name != name.strip() or not name:
-        raise errors.bad_name(name, "it is empty, or has white space around it")
+        raise errors.bad_name(name=name, cause="it is empty, or has white space around it")
     address = _as_address(name)
     if address is not None:
         return address
     host = _to_ascii(name)
     fault = _fault_of_host(host)
     if fault:
-        raise errors.bad_name(name, fault)
+        raise errors.bad_name(name=name, cause=fault)
     return host
+
+
+def split_names(names: t.Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split names into those that a certificate can carry, in their normal spelling, and the others as they are given.
+
+    It is for names that nobody chose for a certificate, such as an inventory's. Each name is returned once.
+    """
+    usable, left_out = [], []
+    for name in names:
+        try:
+            usable.append(normal_name(name))
+        except errors.TlsError:
+            left_out.append(name)
+    return tuple(dict.fromkeys(usable)), tuple(dict.fromkeys(left_out))
 
 
 def normal_names(names: t.Iterable[str]) -> tuple[str, ...]:
@@ -106,7 +120,7 @@ def covers(have: t.Iterable[str], name: str) -> bool:
     return any(one in (name, wildcard) for one in have)
 
 
-def common_name(wanted: str | None, names: t.Sequence[str]) -> str:
+def choose_common_name(wanted: str | None, names: t.Sequence[str]) -> str:
     """Return the common name: the one wanted, else the first of the names that is short enough. Raises TlsError."""
     if wanted is None:
         short = [name for name in names if len(name) <= _LONGEST_COMMON_NAME]
@@ -114,14 +128,14 @@ def common_name(wanted: str | None, names: t.Sequence[str]) -> str:
             raise errors.no_common_name()
         return short[0]
     if not wanted.strip():
-        raise errors.bad_common_name(wanted, "it is empty")
+        raise errors.bad_common_name(name=wanted, cause="it is empty")
     if len(wanted) > _LONGEST_COMMON_NAME:
         raise errors.bad_common_name(
-            wanted, f"it has {len(wanted)} characters, and {_LONGEST_COMMON_NAME} is the limit"
+            name=wanted, cause=f"it has {len(wanted)} characters, and {_LONGEST_COMMON_NAME} is the limit"
         )
     if not wanted.isprintable():
-        raise errors.bad_common_name(wanted, "it has a character that cannot be printed")
+        raise errors.bad_common_name(name=wanted, cause="it has a character that cannot be printed")
     return wanted
 
 
-__all__ = ("common_name", "covers", "is_address", "normal_name", "normal_names")
+__all__ = ("choose_common_name", "covers", "is_address", "normal_name", "normal_names", "split_names")

@@ -11,14 +11,19 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, keys
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names as names_of
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     ExtendedKeyUsageOID,
     NameOID,
     rsa,
     x509,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import (
+    choose_common_name,
+    is_address,
+    normal_names,
 )
 
 if t.TYPE_CHECKING:
@@ -26,6 +31,7 @@ if t.TYPE_CHECKING:
 
 USAGES = ("server", "client")
 MOST_DAYS = 36500
+DEFAULT_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -40,20 +46,38 @@ class Profile:
 
 def profile(usage: str, common_name: str | None, names: t.Iterable[str], key_type: str) -> Profile:
     """Return the profile for the arguments as the user gave them. Raises TlsError for a name that cannot be used."""
-    normal = names_of.normal_names(names)
+    normal = normal_names(names)
     if usage == "server" and not normal:
         raise errors.no_names()
-    return Profile(usage, names_of.common_name(common_name, normal), normal, key_type)
+    return Profile(usage, choose_common_name(common_name, normal), normal, key_type)
 
 
-def check_days(days: int, renew_before_days: int) -> None:
-    """Raise TlsError for numbers of days with which every run would issue a certificate, or that no date can bear."""
+@dataclass(frozen=True)
+class Validity:
+    """How long a certificate is valid, and how long before its end it is due again."""
+
+    lifetime: timedelta
+    renew_before: timedelta
+
+
+def validity(days: int | None, hours: int | None, renew_before_days: int) -> Validity:
+    """Return the validity for the options of a task, of which ``hours`` counts before ``days`` (default: 365).
+
+    A certificate of hours is due again in the last third of its time, whatever ``renew_before_days`` says. Raises
+    TlsError for a validity that is out of range, or with which every run would issue a certificate.
+    """
+    if hours is not None:
+        if not 1 <= hours <= MOST_DAYS * 24:
+            raise errors.bad_validity(option="hours", value=hours, cause=f"it must be from 1 to {MOST_DAYS * 24}")
+        return Validity(timedelta(hours=hours), timedelta(hours=hours) / 3)
+    days = DEFAULT_DAYS if days is None else days
     if not 1 <= days <= MOST_DAYS:
-        raise errors.bad_days("days", str(days), f"it must be from 1 to {MOST_DAYS}")
+        raise errors.bad_validity(option="days", value=days, cause=f"it must be from 1 to {MOST_DAYS}")
     if not 0 <= renew_before_days < days:
-        raise errors.bad_days(
-            "renew_before_days", str(renew_before_days), f"it must be from 0 to less than days ({days})"
+        raise errors.bad_validity(
+            option="renew_before_days", value=renew_before_days, cause=f"it must be from 0 to less than days ({days})"
         )
+    return Validity(timedelta(days=days), timedelta(days=renew_before_days))
 
 
 def subject(common_name: str) -> x509.Name:
@@ -95,7 +119,7 @@ def requested_extensions(wanted: Profile, key: keys.PublicKey) -> Extensions:
     ]
     if wanted.names:
         general = [
-            x509.IPAddress(ipaddress.ip_address(name)) if names_of.is_address(name) else x509.DNSName(name)
+            x509.IPAddress(ipaddress.ip_address(name)) if is_address(name) else x509.DNSName(name)
             for name in wanted.names
         ]
         found.append((x509.SubjectAlternativeName(general), False))
@@ -143,10 +167,11 @@ def is_strict(authority: x509.Certificate) -> bool:
 
 
 __all__ = (
+    "DEFAULT_DAYS",
     "MOST_DAYS",
     "USAGES",
     "Profile",
-    "check_days",
+    "Validity",
     "extensions",
     "is_strict",
     "key_identifier_of",
@@ -155,4 +180,5 @@ __all__ = (
     "requested_extensions",
     "subject",
     "usage_of",
+    "validity",
 )

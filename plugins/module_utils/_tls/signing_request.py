@@ -38,13 +38,13 @@ def public_key(request: str, key_type: str, host: str) -> keys.PublicKey:
         loaded = x509.load_pem_x509_csr(request.encode("ascii", "replace"))
         key = loaded.public_key()
         signed = loaded.is_signature_valid
-    except (ValueError, exceptions.UnsupportedAlgorithm) as problem:
-        raise errors.bad_request(host, "it cannot be read") from problem
+    except (ValueError, exceptions.UnsupportedAlgorithm) as exc:
+        raise errors.bad_request(host=host, cause="it cannot be read") from exc
     if not signed:
-        raise errors.bad_request(host, "its signature is not by the key in it")
+        raise errors.bad_request(host=host, cause="its signature is not by the key in it")
     found = keys.type_of(key)
     if found != key_type:
-        raise errors.bad_request(host, f"its key is of type {found}, and not {key_type}")
+        raise errors.bad_request(host=host, cause=f"its key is of type {found}, and not {key_type}")
     return key
 
 

@@ -87,12 +87,12 @@ def access(owner: str | None, group: str | None, mode: str) -> Access:
         if owner is not None:
             uid = int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid
     except KeyError as exc:
-        raise errors.unknown_owner("owner", str(owner)) from exc
+        raise errors.unknown_owner(option="owner", name=str(owner)) from exc
     try:
         if group is not None:
             gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except KeyError as exc:
-        raise errors.unknown_owner("group", str(group)) from exc
+        raise errors.unknown_owner(option="group", name=str(group)) from exc
     key_mode = int(mode, 8)
     return Access(uid, gid, key_mode, key_mode | 0o444)
 
@@ -102,14 +102,14 @@ def resolve(paths: CertificatePaths) -> CertificatePaths:
     found = [os.path.realpath(path) for path in paths.all]
     for path, target in zip(paths.all, found):
         if os.path.isdir(target):
-            raise errors.bad_place(path, "this is a directory, and a file is to be kept there")
+            raise errors.bad_place(path=path, cause="this is a directory, and a file is to be kept there")
         above = os.path.dirname(target)
         while not os.path.lexists(above):
             above = os.path.dirname(above)
         if not os.path.isdir(above):
-            raise errors.bad_place(above, "this is a file, and a directory is needed there")
+            raise errors.bad_place(path=above, cause="this is a file, and a directory is needed there")
     if len(set(found)) < len(found):
-        raise errors.bad_place(paths.key, "the key and the two files for certificates need three different places")
+        raise errors.bad_place(path=paths.key, cause="key, certificate and CA certificates need different places")
     return CertificatePaths(*found)
 
 
@@ -201,7 +201,7 @@ def lock(directory: str, timeout: float = 60.0) -> t.Iterator[None]:
     try:
         while (descriptor := _try_lock(path)) is None:
             if time.monotonic() > deadline:
-                raise errors.locked(path, f"{timeout:g}")
+                raise errors.locked(path=path, seconds=f"{timeout:g}")
             time.sleep(0.05)
     except OSError as exc:
         raise files_error(path, "locked", exc) from exc
@@ -234,7 +234,7 @@ def _put_back(done: t.Sequence[str]) -> None:
             else:
                 os.unlink(path)
         except OSError as exc:
-            raise errors.not_put_back(path, path + _OLD, exc.strerror or str(exc)) from exc
+            raise errors.not_put_back(path=path, old=path + _OLD, cause=exc.strerror or str(exc)) from exc
 
 
 def _forget_old(paths: t.Iterable[str]) -> None:
@@ -270,7 +270,7 @@ def replace_together(changes: t.Sequence[Change]) -> None:
     except OSError as exc:
         _put_back(done)
         _forget_old(paths)
-        raise errors.bad_swap(current, exc.strerror or str(exc)) from exc
+        raise errors.bad_swap(path=current, cause=exc.strerror or str(exc)) from exc
     _forget_old(paths)
     for change in changes:
         if change.path not in paths and change.mode is not None:

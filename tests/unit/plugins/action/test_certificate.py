@@ -222,7 +222,7 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"days": 30}, "renew_before_days: 30: it must be from 0 to less than days (30)"),
     ({"common_name": "x" * 65}, "65 characters, and 64 is the limit"),
     ({"nonsense": 1}, "options: unsupported: nonsense"),
-    ({"ca_path": "{{ pki }}-none"}, "there is no authority. Run dockerfleet.remote_api.certificate_authority"),
+    ({"ca_path": "{{ pki }}-none"}, "there is no CA. Run dockerfleet.remote_api.certificate_authority"),
 ]
 
 

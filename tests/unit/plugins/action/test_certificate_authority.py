@@ -69,7 +69,7 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"passphrase": "x" * 1024}, "passphrase: it is longer than 1023 bytes"),
     ({"passphrase": "{{ omit }}"}, "options: missing required arguments: passphrase"),
     ({"path": "/dev/null"}, "/dev/null: this is not a directory"),
-    ({"path": "/proc/pki"}, "/proc/pki: the authority cannot be kept there"),
+    ({"path": "/proc/pki"}, "/proc/pki: the CA cannot be kept there"),
     ({"days": 0}, "days: 0: it must be from 1 to 36500"),
     ({"days": "many"}, "days"),
     ({"common_name": ""}, "common_name: '': this is no common name: it is empty"),

@@ -29,7 +29,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_errors import AuthorityError
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -137,7 +136,7 @@ def test_an_authority_from_text_needs_its_passphrase_and_its_certificate(pki: Pa
     refused: list[tuple[tuple[str, str, str | None], str]] = [
         ((certificate, key, None), "passphrase: it is empty"),
         ((certificate, key, "wrong"), "ca_key: the passphrase does not open this key"),
-        ((other, key, PASSPHRASE), "ca_key: this key belongs to none of the certificates in ca_certificate"),
+        ((other, key, PASSPHRASE), "ca_key: this key belongs to no certificate in ca_certificate"),
         ((key, key, PASSPHRASE), "ca_certificate, line 1: a ENCRYPTED PRIVATE KEY is no CERTIFICATE"),
         ((certificate, certificate, PASSPHRASE), "ca_key: it cannot be read as a private key"),
     ]
@@ -461,15 +460,15 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
     [
         (lambda path: (path / "ca.pem").unlink(), "ca.pem: it is missing, while .*/ca-key.pem is there"),
         (lambda path: (path / "ca-key.pem").unlink(), "ca-key.pem: it is missing, while .*/ca.pem is there"),
-        (lambda path: replace_key(path, *P256, *ENCRYPTED), "ca-key.pem: this key belongs to none of the certificates"),
+        (lambda path: replace_key(path, *P256, *ENCRYPTED), "ca-key.pem: this key belongs to no certificate"),
         (lambda path: replace_key(path, *P256), "ca-key.pem: this private key is not encrypted"),
         (
             lambda path: replace_key(path, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", *ENCRYPTED),
-            "ca-key.pem: a key of type rsa_1024 cannot be an authority's",
+            "ca-key.pem: a key of type rsa_1024 cannot be a CA's",
         ),
         (
             lambda path: replace_key(path, "-algorithm", "X25519", *ENCRYPTED),
-            "ca-key.pem: a key of type X25519PrivateKey cannot be an authority's",
+            "ca-key.pem: a key of type X25519PrivateKey cannot be a CA's",
         ),
         (rewrite("ca-key.pem", lambda _content: b""), "ca-key.pem: it cannot be read as a private key"),
         (rewrite("ca-key.pem", lambda content: content[:200]), "ca-key.pem: it cannot be read as a private key"),
@@ -480,11 +479,11 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
         (rewrite("ca.pem", lambda _content: b"hello"), "ca.pem: it holds no certificate"),
         (
             rewrite("ca.pem", lambda content: content[:300]),
-            "ca.pem, line 1: a certificate begins here and does not end",
+            "ca.pem, line 1: a PEM block begins or ends here, and its other end is missing",
         ),
-        (rewrite("ca.pem", lambda content: content + content[:300]), "ca.pem, line 1.: a certificate begins here"),
-        (sign_again("basicConstraints = CA:FALSE"), "ca.pem: .* it is not marked as an authority's"),
-        (sign_again("subjectKeyIdentifier = hash"), "ca.pem: .* it is not marked as an authority's"),
+        (rewrite("ca.pem", lambda content: content + content[:300]), "ca.pem, line 1.: a PEM block begins or"),
+        (sign_again("basicConstraints = CA:FALSE"), "ca.pem: .* it is not marked as a CA"),
+        (sign_again("subjectKeyIdentifier = hash"), "ca.pem: .* it is not marked as a CA"),
         (sign_again(CA, "keyUsage = cRLSign"), "ca.pem: .* its keyUsage does not allow to sign"),
         (sign_again(CA, "extendedKeyUsage = serverAuth"), "ca.pem: .* does not allow both servers and clients"),
         (lambda path: (path / "ca.pem").unlink() or (path / "ca.pem").mkdir(), "ca.pem: it cannot be read"),
@@ -509,9 +508,9 @@ def test_an_authority_that_is_not_in_date_is_an_error(tmp_path: Path, days_ago: 
     path = tmp_path / "pki"
     make_authority(path, dataclasses.replace(SETTINGS, days=30), NOW - timedelta(days=days_ago))
     before = contents(path)
-    with pytest.raises(AuthorityError, match=f"ca.pem: the authority {cause}"):
+    with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         establish(path)
-    with pytest.raises(AuthorityError, match=f"ca.pem: the authority {cause}"):
+    with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         _authority.trusted(str(path), PASSPHRASE, NOW)
     assert contents(path) == before
 
@@ -521,7 +520,7 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
     path = tmp_path / "pki"
     (make_authority_by_hand if by_hand else make_authority)(path)
     before = contents(path)
-    with pytest.raises(AuthorityError, match="the passphrase does not open this key") as refused:
+    with pytest.raises(TlsError, match="the passphrase does not open this key") as refused:
         establish(path, "wrong-secret")
     assert "wrong-secret" not in str(refused.value)
     assert contents(path) == before
@@ -529,7 +528,7 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
 
 @pytest.mark.parametrize("passphrase", ["", "x" * 1024])
 def test_a_passphrase_that_encrypts_nothing_is_refused(tmp_path: Path, passphrase: str) -> None:
-    with pytest.raises(AuthorityError, match="passphrase: it is"):
+    with pytest.raises(TlsError, match="passphrase: it is"):
         establish(tmp_path / "pki", passphrase)
     assert not (tmp_path / "pki").exists()
 
@@ -543,13 +542,13 @@ def test_any_other_passphrase_opens_what_it_closed(tmp_path: Path, passphrase: s
 def test_bad_places_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x", encoding="utf-8")
-    with pytest.raises(AuthorityError, match="file: this is not a directory"):
+    with pytest.raises(TlsError, match="file: this is not a directory"):
         establish(file)
     with pytest.raises(RemoteApiError, match="file/pki"):
         establish(file / "pki")
-    with pytest.raises(AuthorityError, match="the authority cannot be kept there"):
+    with pytest.raises(TlsError, match="the CA cannot be kept there"):
         establish(Path("/proc/pki"))
-    with pytest.raises(AuthorityError, match="there is no authority"):
+    with pytest.raises(TlsError, match="there is no CA"):
         _authority.open_authority(str(tmp_path / "none"), PASSPHRASE, NOW)
 
 
@@ -587,11 +586,11 @@ def test_when_the_certificate_cannot_be_written_no_key_is_left(tmp_path: Path, m
     def refuse(path: str, content: bytes, *, mode: int) -> None:
         """Write the key, but not the certificate."""
         if path.endswith("ca.pem"):
-            raise AuthorityError(path, "the disk is full", "Make room.")
+            raise TlsError(path, "the disk is full", "Make room.")
         real(path, content, mode=mode)
 
     monkeypatch.setattr(_authority, "write_atomically", refuse)
-    with pytest.raises(AuthorityError, match="the disk is full"):
+    with pytest.raises(TlsError, match="the disk is full"):
         establish(tmp_path / "pki")
     monkeypatch.undo()
     assert not (tmp_path / "pki/ca-key.pem").exists()

@@ -34,11 +34,12 @@ def test_a_bundle_keeps_its_order_and_may_have_text_between_its_parts(
     ("damage", "line", "cause"),
     [
         (lambda pem: pem + "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 1, "cannot be read"),
-        (lambda pem: pem + pem[:200], 1, "does not end"),
-        (lambda pem: pem + "-----BEGIN CERTIFICATE-----\n" + pem, 2, "do not follow each other"),
-        (lambda pem: pem + "-----END CERTIFICATE-----\n", 1, "do not follow each other"),
-        (lambda pem: pem + "-----BEGIN CERTIFICATE----\n", 1, "neither a BEGIN nor an END line"),
+        (lambda pem: pem + pem[:200], 1, "its other end is missing"),
+        (lambda pem: pem + "-----BEGIN CERTIFICATE-----\n" + pem, 1, "cannot be read"),
+        (lambda pem: pem + "-----END CERTIFICATE-----\n", 1, "its other end is missing"),
+        (lambda pem: pem + "-----BEGIN CERTIFICATE----\n", 1, "its other end is missing"),
         (lambda pem: pem + pem.replace("CERTIFICATE", "EC PRIVATE KEY"), 1, "a EC PRIVATE KEY is no CERTIFICATE"),
+        (lambda pem: pem + f"x{pem}", 1, "its other end is missing"),
         (lambda pem: pem + pem.replace("M", "*", 1), 1, "cannot be read"),
         (lambda pem: pem + pem[:100] + pem[101:], 1, "cannot be read"),
         (lambda pem: pem + pem[:100] + "*" + pem[100:], 1, "cannot be read"),
@@ -53,6 +54,12 @@ def test_a_broken_part_is_an_error_with_its_line(
         certificates.load_bundle(damage(pem).encode(), "/etc/docker/ca.pem")
     assert f"/etc/docker/ca.pem, line {len(pem.splitlines()) + line}: " in str(refused.value)
     assert cause in str(refused.value)
+
+
+def test_an_end_line_must_stand_alone_as_the_engine_looks_for_it_there(authority: _authority.Authority) -> None:
+    pem = certificates.to_pem([authority.certificate])
+    with pytest.raises(TlsError, match=f"ca.pem, line {len(pem.splitlines()) - 1}: "):
+        certificates.load_bundle(pem.replace("\n-----END", "-----END").encode(), "ca.pem")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"hello", b"\xff\xfe\x00"])

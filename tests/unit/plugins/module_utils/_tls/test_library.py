@@ -15,7 +15,8 @@ WITHOUT = """
 import sys
 sys.modules["cryptography"] = None
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
-    argspec, certificates, errors, facts, host, inspection, keys, library, names, profiles, signing_request, store,
+    argspec, certificates, deployment, errors, facts, inspection, keys, library, names, profiles, signing_request,
+    store,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 try:

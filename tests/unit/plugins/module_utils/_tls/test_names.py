@@ -129,8 +129,8 @@ def test_wildcards_stand_for_one_label_of_a_host_name(have: list[str], name: str
 
 
 def test_the_common_name_is_the_first_that_is_short_enough() -> None:
-    assert names.common_name(None, ["a" * 60 + ".example.com", "web1"]) == "web1"
-    assert names.common_name("Team A", ["web1"]) == "Team A"
+    assert names.choose_common_name(None, ["a" * 60 + ".example.com", "web1"]) == "web1"
+    assert names.choose_common_name("Team A", ["web1"]) == "Team A"
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,11 @@ def test_the_common_name_is_the_first_that_is_short_enough() -> None:
 )
 def test_bad_common_names_are_refused(name: str | None, cause: str) -> None:
     with pytest.raises(TlsError, match=cause):
-        names.common_name(name, [])
+        names.choose_common_name(name, [])
+
+
+def test_names_that_no_certificate_can_carry_are_split_off() -> None:
+    given = ["web1", "My Server", "node.01", "web/1", "vm (old)", "WEB1", "192.0.2.1", "a.example.com.", "vm (old)", ""]
+    usable, left_out = names.split_names(given)
+    assert usable == ("web1", "192.0.2.1")
+    assert left_out == ("My Server", "node.01", "web/1", "vm (old)", "a.example.com.", "")
