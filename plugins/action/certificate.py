@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
     certificates,
+    deployment,
     errors,
-    facts,
     library,
     profiles,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
 
 _MODULE = "dockerfleet.remote_api.certificate"
 # What only the controller may know or needs to know.
-_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase"})
+_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir", "run_on"})
+_PATHS = ("ca_path", "ledger_dir")
+_PATHS_HERE = ("directory", "key_path", "certificate_path", "ca_certificate_path")
+
+
+@dataclass(frozen=True)
+class _Signer:
+    """The CA, what it has hosts trust (empty while it is still to be made), and what it is to sign."""
+
+    source: _authority.AuthoritySource
+    bundle: tuple[x509.Certificate, ...]
+    wanted: profiles.Profile
+    lifetime: timedelta
+    now: datetime
 
 
 class ActionModule(ActionBase):
@@ -43,38 +57,79 @@ class ActionModule(ActionBase):
 
     def _ensure(self, options: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         """Return the result for checked options. Raises RemoteApiError for what the controller finds wrong."""
+        here = options["run_on"] == "controller"
+        for name in (*_PATHS, *(_PATHS_HERE if here else ())):
+            if options[name] is not None:
+                options[name] = self._loader.path_dwim(options[name])
         wanted = profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"])
-        sent = {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
-        if options["ca_path"] is None:
-            return self._run_module(sent, task_vars)
-        library.require(sys.executable)
-        lifetime = profiles.validity(options["days"], None, options["renew_before_days"]).lifetime
         now = datetime.now(UTC)
-        path = self._loader.path_dwim(options["ca_path"])
-        bundle = _authority.trusted(path, options["ca_passphrase"], now)
-        if bundle:
-            sent["ca_certificate"] = certificates.to_pem(bundle)
-        elif not self._task.check_mode:
-            raise errors.not_there(path=path)
-        if options["exact"] is None:
-            sent["exact"] = True
+        if options["ca_path"] is None and options["ca_key"] is None:
+            return self._keep_here(options, now) if here else self._run_module(self._arguments(), task_vars)
+        library.require(sys.executable)
+        validity = profiles.validity(options["days"], options["hours"], options["renew_before_days"])
+        source = _authority.AuthoritySource(
+            options["ca_path"],
+            options["ca_passphrase"],
+            options["ca_certificate"],
+            options["ca_key"],
+            options["ledger_dir"],
+        )
+        bundle = source.trusted(now)
+        if not bundle and not self._task.check_mode:
+            raise errors.not_there(path=options["ca_path"])
+        signer = _Signer(source, bundle, wanted, validity.lifetime, now)
+        options["ca_certificate"] = certificates.to_pem(bundle) if bundle else None
+        options["exact"] = options["exact"] is not False
+        return self._sign_here(options, signer) if here else self._sign_for_host(options, signer, task_vars)
 
+    def _sign_for_host(
+        self, options: dict[str, t.Any], signer: _Signer, task_vars: dict[str, t.Any] | None
+    ) -> dict[str, t.Any]:
+        """Return the result of one or two round trips, with a certificate signed in between. Raises RemoteApiError."""
+        sent = {**self._arguments(), "exact": options["exact"], "ca_certificate": options["ca_certificate"]}
         first = self._run_module(sent, task_vars)
-        request = first.pop("csr", None)
-        if first.get("failed") or (bundle and not first["reasons"]):
+        csr = first.pop("csr", None)
+        if first.get("failed") or (signer.bundle and not first["reasons"]):
             return first
         if self._task.check_mode:
-            return _predict(first, wanted, bundle, now + lifetime)
-
-        authority = _authority.open_authority(path, options["ca_passphrase"], now)
+            return _issuing.predict(first, signer.wanted, signer.bundle, signer.now + signer.lifetime)
         host = str((task_vars or {}).get("inventory_hostname"))
-        signed = _authority.sign_request(authority, str(request), wanted, lifetime, now, host)
+        authority = signer.source.open(signer.now)
+        signed = _authority.sign_request(authority, str(csr), signer.wanted, signer.lifetime, signer.now, host)
         if signed.warning:
             self._display.warning(signed.warning)
         sent = {name: value for name, value in sent.items() if name not in ("rekey", "service")}
         second = self._run_module({**sent, "certificate": signed.pem}, task_vars)
         second.pop("csr", None)
         return {**second, "reasons": first["reasons"]}
+
+    def _sign_here(self, options: dict[str, t.Any], signer: _Signer) -> dict[str, t.Any]:
+        """Return the result for files on the controller: all in this process. Raises RemoteApiError."""
+        spec, now = _spec_here(options), signer.now
+        if self._task.check_mode:
+            plan = deployment.plan(spec, now, generate_key=False)
+        else:
+            plan = _issuing.ensure_here(spec, lambda: signer.source.open(now), signer.lifetime, now)
+        result = self._result(plan)
+        result.pop("csr")
+        if self._task.check_mode and (plan.reasons or not signer.bundle):
+            return _issuing.predict(result, signer.wanted, signer.bundle, now + signer.lifetime)
+        return result
+
+    def _keep_here(self, options: dict[str, t.Any], now: datetime) -> dict[str, t.Any]:
+        """Return the result for files on the controller when a CA elsewhere signs. Raises RemoteApiError."""
+        library.require(sys.executable)
+        return self._result(deployment.ensure(_spec_here(options), now, self._task.check_mode))
+
+    def _result(self, plan: deployment.CertificatePlan) -> dict[str, t.Any]:
+        """Show the plan's warnings, and return its result."""
+        for warning in plan.warnings:
+            self._display.warning(warning)
+        return plan.result(self._task.diff)
+
+    def _arguments(self) -> dict[str, t.Any]:
+        """Return the task's arguments for the host."""
+        return {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
 
     def _run_module(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         """Return the result of the module on the host: one round trip."""
@@ -84,16 +139,8 @@ class ActionModule(ActionBase):
         return result
 
 
-def _predict(
-    first: dict[str, t.Any], wanted: profiles.Profile, bundle: tuple[x509.Certificate, ...], end: datetime
-) -> dict[str, t.Any]:
-    """Return the result in check mode: as if a certificate that is to end at ``end`` had been issued."""
-    expected = facts.predicted(wanted, min([end, *map(certificates.not_after, bundle[:1])]))
-    result = {**first, **expected, "changed": True, "issued": True}
-    result["reasons"] = first["reasons"] or ["it is to be issued by an authority that is still to be made"]
-    if "diff" in first:
-        after = {**first["diff"]["after"], **expected, "common_name": wanted.common_name, "key_type": wanted.key_type}
-        after["issuer"] = certificates.subject_of(bundle[0]) if bundle else None
-        after["authorities"] = [certificates.fingerprint(one) for one in bundle]
-        result["diff"] = {**first["diff"], "after": after}
-    return result
+def _spec_here(options: dict[str, t.Any]) -> deployment.CertificateSpec:
+    """Return the spec for files on the controller. Raises TlsError for options that only a host can have."""
+    if options["service"] is not None:
+        raise errors.bad_options(cause="service is for run_on: host alone")
+    return argspec.certificate_spec(options)

@@ -14,14 +14,18 @@ description:
   - With O(ca_path), the signing is done on the controller by the authority of
     M(dockerfleet.remote_api.certificate_authority). Neither O(ca_path) nor O(ca_passphrase) is ever sent to the
     machine. Of its signing request the public key is used, and nothing else.
-  - Without O(ca_path), an authority elsewhere can sign. The module returns a signing request in RV(csr) while a
-    certificate is due, and puts the signed one in place when it is given as O(certificate).
+  - Without O(ca_path) and O(ca_key), an authority elsewhere can sign. The module returns a signing request in RV(csr)
+    while a certificate is due, and puts the signed one in place when it is given as O(certificate).
+  - With O(run_on=controller), all of this happens on the controller, in the process that runs the play, for files
+    that belong to the user who runs it. That is for the certificates of clients. No module is run, nobody is become,
+    and the host is not connected to.
   - If nothing is to be done, the module runs once on the machine. If a certificate is issued, it runs twice.
   - A certificate is issued if there is none, or it cannot be read, does not fit its key, was issued by another
     authority, has another name, usage, common name or type of key than asked for, or has too few days left
     (O(renew_before_days)).
   - The key stays the same when a certificate is renewed, so that only one file changes. A new key waits beside the
     old one (as C(.new)) until its certificate comes. Then both take their places together, or neither does.
+  - Two runs at once for one directory do not disturb each other. The second waits for the first.
   - This does not restart any daemon. An engine reads its certificate only when it starts.
 author:
   - The dockerfleet maintainers (!UNKNOWN)
@@ -36,11 +40,11 @@ attributes:
     details: Shows public facts of the certificate, never a key.
   idempotent:
     support: partial
-    details: With O(rekey=true) and O(ca_path), each run makes a new key.
+    details: With O(rekey=true) and O(ca_path) or O(ca_key), each run makes a new key.
   platform:
     platforms: posix
 requirements:
-  - cryptography >= 3.3 on the machine, and on the controller for O(ca_path)
+  - cryptography >= 3.3 on the machine, and on the controller for O(ca_path), O(ca_key) and O(run_on=controller)
 options:
   usage:
     description:
@@ -83,8 +87,26 @@ options:
       - A relative path starts at the playbook's directory.
     type: path
   ca_passphrase:
-    description: The passphrase of the authority's key. Needed with O(ca_path).
+    description: The passphrase of the authority's key. Needed with O(ca_path), and with O(ca_key) if that is encrypted.
     type: str
+  ca_key:
+    description:
+      - The authority's key (PEM) instead of O(ca_path), for controllers without a disk. Used with O(ca_certificate).
+      - Like O(ca_path), it is never sent to the machine.
+    type: str
+  ledger_dir:
+    description:
+      - A directory on the controller that gets a copy of each certificate issued, called by its serial number.
+      - If it is not given, that is C(issued) in O(ca_path), and with O(ca_key) no copies are kept.
+    type: path
+  run_on:
+    description:
+      - V(host) keeps the files on the host.
+      - V(controller) keeps them on the controller. Then relative paths start at the playbook's directory, and
+        O(service) cannot be used.
+    type: str
+    choices: [controller, host]
+    default: host
   ca_certificate:
     description:
       - The certificate of the authority (PEM; several one after the other are possible). The certificate is checked
@@ -96,13 +118,14 @@ options:
     description:
       - A signed certificate (PEM) to be put in place, followed by those of intermediate authorities, if there are any.
       - It must fit the key that is there, or the new one that waits for it. Then O(rekey) has no effect.
+      - With O(exact=true), it is not put in place while the one that is there has the same key and is not due.
     type: str
   exact:
     description:
       - V(true) means that the certificate must come directly from the first one in O(ca_certificate), and carry the
         O(names), the O(usage) and the O(common_name) as given, no more and no less.
       - V(false) means that it may carry more, have another subject, and come by way of intermediate authorities.
-      - If it is not given, it is V(true) with O(ca_path), and V(false) without.
+      - If it is not given, it is V(true) with O(ca_path) or O(ca_key), and V(false) without.
     type: bool
   key_type:
     description: The type of the private key.
@@ -111,19 +134,25 @@ options:
     default: ecdsa_p256
   days:
     description:
-      - For how many days a certificate is issued with O(ca_path). It ends with its authority at the latest.
+      - For how many days a certificate is issued with O(ca_path) or O(ca_key). It ends with its authority at the
+        latest.
+      - If neither this nor O(hours) is given, it is 365.
     type: int
-    default: 365
+  hours:
+    description:
+      - The same in hours. The certificate is issued again in the last third of its time, whatever
+        O(renew_before_days) is.
+    type: int
   renew_before_days:
     description:
       - A certificate with less than this number of days left is issued again. Must be less than O(days) with
-        O(ca_path).
+        O(ca_path) or O(ca_key).
       - One that ends with its authority stays, with a warning, as a new one would end on the same day.
     type: int
     default: 30
   rekey:
     description:
-      - Whether to make a new key. Each run with O(ca_path) then makes one, and reports a change.
+      - Whether to make a new key. Each run with O(ca_path) or O(ca_key) then makes one, and reports a change.
     type: bool
     default: false
   owner:
@@ -172,7 +201,7 @@ EXAMPLES = r"""
     directory: "{{ inventory_dir }}/docker_remote_api_pki/clients/admin"
     ca_path: "{{ inventory_dir }}/docker_remote_api_pki"
     ca_passphrase: "{{ vault_ca_passphrase }}"
-  delegate_to: localhost
+    run_on: controller
   run_once: true
 
 - name: Ask for a certificate of the company's authority
@@ -217,7 +246,7 @@ csr:
   description:
     - A signing request (PEM) for the key on the machine, while a certificate is due, else V(none).
     - V(none) in check mode, if a new key would be made.
-  returned: success and O(ca_path) is not given
+  returned: success and neither O(ca_path) nor O(ca_key) is given
   type: str
   sample: "-----BEGIN CERTIFICATE REQUEST-----\n...\n-----END CERTIFICATE REQUEST-----\n"
 not_after:
@@ -248,10 +277,8 @@ missing_library:
   sample: cryptography
 """
 
-import os
 import sys
-import typing as t
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.systemd import require_service, runner
@@ -261,36 +288,17 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     deployment,
     errors,
     library,
-    profiles,
-    store,
 )
-
-
-def spec_of(options: dict[str, t.Any]) -> deployment.CertificateSpec:
-    """Return the spec that the module's options make up. Raises TlsError for options that cannot be carried out."""
-    if options["ca_path"] is not None:
-        raise errors.controller_half_missing(option="ca_path")
-    if options["directory"] is not None:
-        paths = [os.path.join(options["directory"], name) for name in argspec.FILE_NAMES[options["usage"]]]
-    else:
-        paths = [options[name] for name in ("key_path", "certificate_path", "ca_certificate_path")]
-    return deployment.CertificateSpec(
-        profile=profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"]),
-        paths=store.CertificatePaths(*paths),
-        access=store.access(options["owner"], options["group"], options["mode"]),
-        ca_certificate=options["ca_certificate"],
-        certificate=options["certificate"],
-        exact=bool(options["exact"]),
-        rekey=options["rekey"],
-        renew_before=timedelta(days=options["renew_before_days"]),
-    )
 
 
 def main() -> None:
     """Do the host's half: see to the key and what is there, or put a signed certificate in place."""
     module = AnsibleModule(argument_spec=argspec.CERTIFICATE, supports_check_mode=True, **argspec.CERTIFICATE_RULES)
     try:
-        spec = spec_of(module.params)
+        for option in ("ca_path", "ca_key"):
+            if module.params[option] is not None:
+                raise errors.controller_half_missing(option=option)
+        spec = argspec.certificate_spec(module.params)
         if module.params["service"] is not None:
             require_service(module.params["service"], runner(module.run_command))
         library.require(sys.executable)
@@ -301,22 +309,7 @@ def main() -> None:
         module.fail_json(msg=str(exc))
     for warning in plan.warnings:
         module.warn(warning)
-    result = {
-        "changed": plan.changed,
-        "issued": plan.issued,
-        "reasons": plan.reasons,
-        "csr": plan.csr,
-        **plan.certificate,
-    }
-    if module._diff:
-        header = spec.paths.certificate
-        result["diff"] = {
-            "before_header": header,
-            "after_header": header,
-            "before": plan.before,
-            "after": plan.after,
-        }
-    module.exit_json(**result)
+    module.exit_json(**plan.result(module._diff))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_authority
-short_description: Make sure of an authority for the certificates of Docker's Remote API
+short_description: Make sure of an authority and its clients for Docker's Remote API
 description:
   - Makes an authority (CA) in a directory on the controller, or takes the one that is there as it is.
-  - The work is done by an action plugin on the controller. No host is connected to, and none ever sees the
-    authority's key.
+  - Makes sure of the certificates of its O(clients), too, whose directories can serve as E(DOCKER_CERT_PATH).
+  - The work is done by an action plugin on the controller, in the process that runs the play. No module is run, nobody
+    is become, no host is connected to, and none ever sees the authority's key.
   - One that was made by hand with C(openssl genrsa -des3) and C(openssl req -new -x509) is used as it is, if the files
     are called C(ca-key.pem) and C(ca.pem).
   - Whatever is there is never overwritten. A wrong passphrase, a key without its certificate (or the other way
     round), a key that belongs to another certificate, an expired authority, and files that cannot be read are errors.
   - A private key that is not encrypted is an error as well, which says how to encrypt it.
-  - Two runs at once on one controller make one authority.
+  - An authority whose making was killed before its certificate was written is finished with the key that is there.
+  - Runs at once on one controller make one authority, and one certificate for each client.
+  - One that may serve others than this fleet is used with a warning, since each of its clients is root on the hosts
+    that trust it.
 author:
   - The dockerfleet maintainers (!UNKNOWN)
 extends_documentation_fragment:
@@ -36,19 +40,33 @@ requirements:
 options:
   path:
     description:
-      - The authority's directory on the controller. It is made, for its owner only, if it is not there.
+      - The authority's directory on the controller. It is made, for its owner only, if it is not there. Then it gets a
+        C(.gitignore) for clients' keys.
       - A relative path starts at the playbook's directory.
       - C(ca.pem) holds what hosts and clients trust. While an authority is being replaced, these are two
         certificates, and the one to which the key belongs signs. C(ca-key.pem) is the encrypted key. C(issued/) has a
         copy of every certificate that was signed, called by its serial number.
+      - With O(ca_key), only C(clients/) is kept in it, and without O(clients) it is not needed.
     type: path
-    required: true
   passphrase:
     description:
       - Encrypts the authority's key. At most 1023 bytes.
       - Keep it in Ansible Vault or in a secret store.
+      - Needed unless an unencrypted O(ca_key) is given.
     type: str
-    required: true
+  ca_certificate:
+    description: The certificate of an authority (PEM), instead of the file in O(path). Used with O(ca_key).
+    type: str
+  ca_key:
+    description:
+      - The authority's key (PEM, encrypted or not), instead of the file in O(path), for controllers without a disk.
+      - Then nothing of the authority is written anywhere.
+    type: str
+  ledger_dir:
+    description:
+      - A directory that gets a copy of each certificate issued, called by its serial number.
+      - If it is not given, that is C(issued) in O(path), and with O(ca_key) no copies are kept.
+    type: path
   common_name:
     description:
       - The common name of a new authority.
@@ -61,19 +79,55 @@ options:
     type: int
     default: 3650
   key_type:
-    description: The type of a new authority's key.
+    description: The type of the key of a new authority, and of its O(clients).
     type: str
     choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
     default: ecdsa_p256
+  clients:
+    description:
+      - Clients that are to have a certificate. Their files are C(clients/NAME/ca.pem), C(cert.pem) and C(key.pem) in
+        O(path).
+      - A client that is no longer named keeps its files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The client's name, of letters, digits, C(.), C(_) and C(-). It becomes the common name.
+        type: str
+        required: true
+      days:
+        description: For how many days its certificate is issued. If neither this nor O(clients[].hours) is given,
+          O(client_days).
+        type: int
+      hours:
+        description: The same in hours. The certificate is issued again in the last third of its time.
+        type: int
+      key_type:
+        description: The type of its key. If it is not given, O(key_type).
+        type: str
+        choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+  client_days:
+    description: For how many days clients' certificates are issued.
+    type: int
+    default: 365
+  renew_before_days:
+    description: A client's certificate with less than this number of days left is issued again.
+    type: int
+    default: 30
 seealso:
   - module: dockerfleet.remote_api.certificate
 """
 
 EXAMPLES = r"""
-- name: Make sure of the authority
+- name: Make sure of the authority and of two clients
   dockerfleet.remote_api.certificate_authority:
-    path: "{{ inventory_dir }}/docker_remote_api_pki"
+    path: "{{ inventory_dir }}/.docker_remote_api"
     passphrase: "{{ vault_ca_passphrase }}"
+    clients:
+      - name: admin
+      - name: ci
+        hours: 8
   run_once: true
   register: authority
 
@@ -84,6 +138,34 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+clients:
+  description: What was done for each of the O(clients).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The client's name.
+      type: str
+    directory:
+      description: The directory of its files.
+      type: str
+    changed:
+      description: Whether one of its files was changed (in check mode, would be).
+      type: bool
+    issued:
+      description: Whether a certificate was issued (in check mode, would be).
+      type: bool
+    reasons:
+      description: Why.
+      type: list
+      elements: str
+    not_after:
+      description: Until when the certificate is valid (ISO 8601, UTC).
+      type: str
+    serial:
+      description: The certificate's serial number in hexadecimal. V(none) in check mode if one would be issued.
+      type: str
 certificate:
   description:
     - What hosts and clients are to trust, in PEM form. The certificate that signs comes first.
@@ -122,7 +204,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 
 def main() -> None:
     """Refuse to run: an authority lives on the controller, and nothing of it may go anywhere else."""
-    module = AnsibleModule(argument_spec=argspec.AUTHORITY, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=argspec.AUTHORITY, supports_check_mode=True, **argspec.AUTHORITY_RULES)
     module.fail_json(
         msg="certificate_authority: this is an action plugin, and only its documentation is here. "
         "Call it as a task dockerfleet.remote_api.certificate_authority, with the collection on the controller."

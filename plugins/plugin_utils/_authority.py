@@ -4,28 +4,25 @@
 
 # This plugin util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""The authority: it lives in one directory on the controller, and its key is opened in this process only.
+"""The CA: it lives on the controller, and its key is opened in this process only.
 
-``ca.pem`` is what hosts and clients trust: one certificate, or two while an authority is being replaced.
-``ca-key.pem`` is the encrypted key of one of them. ``issued/`` has a copy of each certificate that it signed.
+Its directory has three parts. ``ca.pem`` is what hosts and clients trust: one certificate, or two while a CA is being
+replaced. ``ca-key.pem`` is the encrypted key of one of them. ``issued/`` has a copy of each certificate that it signed.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
-import fcntl
 import hashlib
 import os
 import stat
-import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     read_file,
-    remove_file,
+    remove_leftovers,
     write_atomically,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import find_blocks
@@ -35,6 +32,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     keys,
     profiles,
     signing_request,
+    store,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     ExtendedKeyUsageOID,
@@ -51,8 +49,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names 
 CERTIFICATE_FILE = "ca.pem"
 KEY_FILE = "ca-key.pem"
 LEDGER = "issued"
+IGNORE_FILE = ".gitignore"
 
-_LOCK_FILE = ".lock"
 _LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL's limit
 _BACKDATED = timedelta(minutes=5)  # for hosts whose clocks are behind
 _EPHEMERAL = timedelta(minutes=5)
@@ -63,9 +61,22 @@ NOT_STRICT = (
 )
 
 
+SHARED = (
+    "{path} may be the CA of more than this fleet ({signs}). Whoever holds a client certificate of it, whatever it was "
+    "issued for, is root on every host that trusts it. A CA of its own for the fleet's clients is safer."
+)
+
+_IGNORED = """\
+# Whoever has a client's private key is root on the hosts of the fleet: it stays out of version control.
+# The CA's key is encrypted. Ignore ca-key.pem as well unless its passphrase withstands guessing.
+/clients/*/*key.pem*
+.remote_api.lock
+"""
+
+
 @dataclass(frozen=True)
-class Settings:
-    """What a new authority is to be like: common name, days of validity, type of key (one of keys.KEY_TYPES)."""
+class AuthoritySpec:
+    """What a new CA is to be like: common name, days of validity, type of key (one of keys.KEY_TYPES)."""
 
     common_name: str
     days: int
@@ -100,20 +111,51 @@ class SignedCertificate:
 
 
 @dataclass(frozen=True)
-class Established:
-    """The authority (None in check mode when it would be made), and what was or would be changed.
+class AuthorityResult:
+    """The CA (None in check mode when it would be made), and whether something was or would be changed.
 
-    ``kept``: it was there before, so that a change is one of its files' modes.
+    ``existed``: it was there before, so that a change is one of its files' modes.
     """
 
     authority: Authority | None
-    kept: bool
+    existed: bool
     changed: bool
-    warnings: list[str]
 
 
-def _secret(passphrase: str) -> bytes:
-    """Return the passphrase as bytes. Raises TlsError for one that cannot encrypt anything."""
+@dataclass(frozen=True)
+class AuthoritySource:
+    """Where a task finds its CA: in PEM text (``certificate`` and ``key``), or else in the directory ``path``.
+
+    ``ledger_dir``: see Authority; None: ``issued`` in the directory, and no ledger for a CA of text.
+    """
+
+    path: str | None
+    passphrase: str | None = field(repr=False)
+    certificate: str | None = None
+    key: str | None = field(default=None, repr=False)
+    ledger_dir: str | None = None
+
+    def open(self, now: datetime) -> Authority:
+        """Return the CA, ready to sign; ``now`` is the controller's time, UTC and aware. Raises RemoteApiError."""
+        if self.key is not None:
+            return open_authority_from_text(self.certificate or "", self.key, self.passphrase, now, self.ledger_dir)
+        return open_authority(str(self.path), self.passphrase, now, self.ledger_dir)
+
+    def trusted(self, now: datetime) -> tuple[x509.Certificate, ...]:
+        """Return what hosts and clients trust; see trusted(). Raises RemoteApiError."""
+        if self.key is None:
+            return trusted(str(self.path), self.passphrase, now)
+        bundle = certificates.load_bundle((self.certificate or "").encode(), "ca_certificate")
+        if len(bundle) > 1:
+            return self.open(now).bundle
+        _check_certificate(bundle[0], "ca_certificate", now)
+        return bundle
+
+
+def _secret(passphrase: str | None) -> bytes:
+    """Return the passphrase as bytes. Raises TlsError for none, or one that cannot encrypt anything."""
+    if passphrase is None:
+        raise errors.bad_passphrase(option="passphrase", cause="it is not given, and the CA's key needs it")
     # Ansible hands over its own kinds of text, vaulted ones among them.
     secret = str(passphrase).encode()
     if not secret:
@@ -150,7 +192,7 @@ def _load_key(content: bytes, path: str, passphrase: str | None, *, encrypted: b
         raise errors.unreadable_key(path=path, cause="what is between its BEGIN and END lines is damaged")
     secret = None
     if traditional or block.label == "ENCRYPTED PRIVATE KEY":
-        secret = _secret(passphrase or "")
+        secret = _secret(passphrase)
     elif encrypted:
         raise errors.not_encrypted(path=path)
     try:
@@ -235,12 +277,19 @@ def _assemble(
     return (own, *(one for one in bundle if one is not own))
 
 
-def _open(path: str, key_pem: bytes, certificate_pem: bytes, passphrase: str, now: datetime) -> Authority:
+def _open(
+    path: str,
+    key_pem: bytes,
+    certificate_pem: bytes,
+    passphrase: str | None,
+    now: datetime,
+    ledger_dir: str | None = None,
+) -> Authority:
     """Return the authority that the two files' contents make up. Raises RemoteApiError."""
     certificate_path, key_path = os.path.join(path, CERTIFICATE_FILE), os.path.join(path, KEY_FILE)
     key = _load_key(key_pem, key_path, passphrase)
     bundle = _assemble(certificate_pem, certificate_path, key, key_path, now)
-    return Authority(bundle[0], key, bundle, os.path.join(path, LEDGER))
+    return Authority(bundle[0], key, bundle, ledger_dir or os.path.join(path, LEDGER))
 
 
 def open_authority_from_text(
@@ -256,8 +305,8 @@ def open_authority_from_text(
     return Authority(bundle[0], key, bundle, ledger_dir)
 
 
-def open_authority(path: str, passphrase: str, now: datetime) -> Authority:
-    """Return the authority in the directory, ready to sign. ``now`` is the controller's time, UTC and aware.
+def open_authority(path: str, passphrase: str | None, now: datetime, ledger_dir: str | None = None) -> Authority:
+    """Return the CA in the directory, ready to sign. ``now`` is the controller's time, UTC and aware.
 
     Raises RemoteApiError when there is none, the passphrase does not open it, or it cannot be used.
     """
@@ -266,10 +315,10 @@ def open_authority(path: str, passphrase: str, now: datetime) -> Authority:
     _check_halves(path, key, certificate)
     if key is None or certificate is None:
         raise errors.not_there(path=path)
-    return _open(path, key, certificate, passphrase, now)
+    return _open(path, key, certificate, passphrase, now, ledger_dir)
 
 
-def trusted(path: str, passphrase: str, now: datetime) -> tuple[x509.Certificate, ...]:
+def trusted(path: str, passphrase: str | None, now: datetime) -> tuple[x509.Certificate, ...]:
     """Return what hosts and clients trust, the certificate that signs first; empty when there is no authority.
 
     The key stays closed, which saves its costly decryption, unless several certificates leave a doubt about which
@@ -288,20 +337,20 @@ def trusted(path: str, passphrase: str, now: datetime) -> tuple[x509.Certificate
     return bundle
 
 
-def _new_certificate(key: keys.PrivateKey, settings: Settings, now: datetime) -> x509.Certificate:
-    """Return a self-signed certificate for a new authority.
+def _mark(key: keys.PublicKey) -> x509.NameAttribute[str]:
+    """Return the part of the subject of a CA of this collection that comes from its key."""
+    digest = hashlib.sha256(keys.public_bytes(key)).hexdigest()
+    return x509.NameAttribute(NameOID.SERIAL_NUMBER, digest[:32])
 
-    A part of the subject comes from the key: two authorities with one name would be mixed up by clients that trust
-    both (OpenSSL looks for an issuer by its name). There is no extended key usage, for it would limit what is signed.
+
+def _new_certificate(key: keys.PrivateKey, spec: AuthoritySpec, now: datetime) -> x509.Certificate:
+    """Return a self-signed certificate for a new CA.
+
+    A part of the subject comes from the key: two CAs with one name would be mixed up by clients that trust both
+    (OpenSSL looks for an issuer by its name). There is no extended key usage, for it would limit what is signed.
     """
     public = key.public_key()
-    mark = hashlib.sha256(keys.public_bytes(public)).hexdigest()[:32]
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, settings.common_name),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, mark),
-        ]
-    )
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, spec.common_name), _mark(public)])
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     return (
         x509.CertificateBuilder()
@@ -310,7 +359,7 @@ def _new_certificate(key: keys.PrivateKey, settings: Settings, now: datetime) ->
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + timedelta(days=settings.days))
+        .not_valid_after(now + timedelta(days=spec.days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(profiles.key_usage(authority=True), critical=True)
         .add_extension(identifier, critical=False)
@@ -318,42 +367,48 @@ def _new_certificate(key: keys.PrivateKey, settings: Settings, now: datetime) ->
     )
 
 
-@contextlib.contextmanager
-def _locked(path: str) -> t.Iterator[None]:
-    """Keep other runs from making an authority in the directory at the same time; the directory is made if needed.
+def prepare_directory(path: str) -> None:
+    """Make the directory for its owner only, with a .gitignore for clients' keys, unless it is there.
 
-    Raises TlsError.
+    Raises RemoteApiError.
     """
+    if os.path.isdir(path):
+        return
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
-        descriptor = os.open(os.path.join(path, _LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise errors.not_made(path=path, cause=exc.strerror or str(exc)) from exc
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    write_atomically(os.path.join(path, IGNORE_FILE), _IGNORED.encode(), mode=0o644)
 
 
-def _make(path: str, passphrase: str, settings: Settings, now: datetime) -> None:
-    """Write the files of a new authority. Raises RemoteApiError; nothing of it is left then."""
-    key = keys.generate(settings.key_type)
-    content = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(_secret(passphrase)),
-    )
-    certificate = certificates.to_pem([_new_certificate(key, settings, now)]).encode()
-    key_path = os.path.join(path, KEY_FILE)
-    written = False
-    write_atomically(key_path, content, mode=0o600)
-    try:
-        write_atomically(os.path.join(path, CERTIFICATE_FILE), certificate, mode=0o644)
-        written = True
-    finally:
-        if not written:
-            remove_file(key_path)
+def _unfinished_key(path: str, passphrase: str) -> keys.PrivateKey | None:
+    """Return the key in the directory if a run was killed before it wrote the certificate; None if there is neither.
+
+    A certificate that was lost later must not be made anew: clients would not know it. So nothing may be there that a
+    CA in use has, such as a ledger. Raises RemoteApiError when one of the two files is missing for another reason.
+    """
+    key, certificate = _present(path)
+    if key is None and certificate is None:
+        return None
+    others = [name for name in os.listdir(path) if name != KEY_FILE and not name.startswith(".")]
+    if key is None or certificate is not None or others:
+        _check_halves(path, key, certificate)
+        return None
+    return _load_key(key, os.path.join(path, KEY_FILE), passphrase)
+
+
+def _make(path: str, passphrase: str, spec: AuthoritySpec, now: datetime, key: keys.PrivateKey | None) -> None:
+    """Write the files of a new CA, or only its certificate if its key is there. Raises RemoteApiError."""
+    key_path, certificate_path = os.path.join(path, KEY_FILE), os.path.join(path, CERTIFICATE_FILE)
+    for file in (key_path, certificate_path):
+        remove_leftovers(file)
+    if key is None:
+        key = keys.generate(spec.key_type)
+        encryption = serialization.BestAvailableEncryption(_secret(passphrase))
+        content = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+        write_atomically(key_path, content, mode=0o600)
+    certificate = certificates.to_pem([_new_certificate(key, spec, now)])
+    write_atomically(certificate_path, certificate.encode(), mode=0o644)
 
 
 def _protect(path: str, check_mode: bool) -> bool:
@@ -372,32 +427,52 @@ def _protect(path: str, check_mode: bool) -> bool:
     return changed
 
 
-def establish(path: str, passphrase: str, settings: Settings, now: datetime, check_mode: bool) -> Established:
-    """Make the authority in the directory, or take the one that is there as it is.
+def ensure(
+    path: str,
+    passphrase: str | None,
+    spec: AuthoritySpec,
+    now: datetime,
+    check_mode: bool,
+    ledger_dir: str | None = None,
+) -> AuthorityResult:
+    """Make the CA in the directory, finish one whose making was killed, or take the one that is there as it is.
 
-    Raises RemoteApiError for all that prevents either; nothing that is there is ever overwritten.
+    Of several runs at once, one makes it (store.lock()); a CA that is there is opened without any lock. Nothing that
+    is there is ever overwritten. Raises RemoteApiError for all that prevents it.
     """
-    _secret(passphrase)
-    profiles.validity(settings.days, None, 0)
-    choose_common_name(settings.common_name, ())
+    secret = _secret(passphrase).decode()
+    profiles.validity(spec.days, None, 0)
+    choose_common_name(spec.common_name, ())
     made = False
-    key, certificate = _present(path)
-    if key is None or certificate is None:
+    if None in _present(path):
         if check_mode:
-            _check_halves(path, key, certificate)
-            return Established(None, False, True, [])
-        with _locked(path):
+            _unfinished_key(path, secret)
+            return AuthorityResult(None, existed=False, changed=True)
+        prepare_directory(path)
+        with store.lock(path):
             # Another run may have made it since.
-            key, certificate = _present(path)
-            _check_halves(path, key, certificate)
-            if key is None:
-                _make(path, passphrase, settings, now)
+            if None in _present(path):
+                _make(path, secret, spec, now, _unfinished_key(path, secret))
                 made = True
-    authority = open_authority(path, passphrase, now)
+    authority = open_authority(path, secret, now, ledger_dir)
     loose = _protect(path, check_mode)
-    where = os.path.join(path, CERTIFICATE_FILE)
-    warnings = [] if authority.strict else [NOT_STRICT.format(path=where)]
-    return Established(authority, not made, made or loose, warnings)
+    return AuthorityResult(authority, not made, made or loose)
+
+
+def warnings(authority: Authority, subject: str) -> list[str]:
+    """Return what the user should know of the CA; ``subject`` is its file or option."""
+    found = [] if authority.strict else [NOT_STRICT.format(path=subject)]
+    own = authority.certificate
+    constraints = certificates.extension(own, x509.BasicConstraints)
+    mark = _mark(authority.key.public_key())
+    signs = {
+        "it comes with intermediate CAs": any(one.subject != one.issuer for one in authority.bundle),
+        "it may have CAs below it (no path length of 0)": constraints is None or constraints.path_length != 0,
+        "its subject is not one of this collection": mark not in list(own.subject),
+    }
+    if any(signs.values()):
+        found.append(SHARED.format(path=subject, signs=", ".join(name for name, there in signs.items() if there)))
+    return found
 
 
 def _build(
@@ -479,15 +554,18 @@ __all__ = (
     "KEY_FILE",
     "LEDGER",
     "Authority",
-    "Established",
-    "Settings",
+    "AuthorityResult",
+    "AuthoritySource",
+    "AuthoritySpec",
     "SignedCertificate",
     "end_of",
+    "ensure",
     "ephemeral_client",
-    "establish",
     "issue",
     "open_authority",
     "open_authority_from_text",
+    "prepare_directory",
     "sign_request",
     "trusted",
+    "warnings",
 )

@@ -4,13 +4,14 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""The options of the module certificate, for the module and for its action plugin."""
+"""The options of the modules certificate and certificate_authority, for them and for their action plugins."""
 
 from __future__ import annotations
 
+import os
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import keys, profiles
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, keys, profiles, store
 
 CERTIFICATE: dict[str, dict[str, t.Any]] = {
     "usage": {"type": "str", "required": True, "choices": list(profiles.USAGES)},
@@ -22,11 +23,15 @@ CERTIFICATE: dict[str, dict[str, t.Any]] = {
     "ca_certificate_path": {"type": "path"},
     "ca_path": {"type": "path"},
     "ca_passphrase": {"type": "str", "no_log": True},
+    "ca_key": {"type": "str", "no_log": True},
     "ca_certificate": {"type": "str"},
+    "ledger_dir": {"type": "path"},
+    "run_on": {"type": "str", "default": "host", "choices": ["controller", "host"]},
     "certificate": {"type": "str"},
     "exact": {"type": "bool"},
     "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(keys.KEY_TYPES)},
-    "days": {"type": "int", "default": 365},
+    "days": {"type": "int"},
+    "hours": {"type": "int"},
     "renew_before_days": {"type": "int", "default": 30},
     "rekey": {"type": "bool", "default": False},
     "owner": {"type": "str"},
@@ -42,17 +47,43 @@ CERTIFICATE_RULES: dict[str, t.Any] = {
         ["directory", "ca_certificate_path"],
         ["ca_path", "certificate"],
         ["ca_path", "ca_certificate"],
+        ["ca_path", "ca_key"],
+        ["certificate", "ca_key"],
+        ["days", "hours"],
     ],
     "required_one_of": [["directory", "key_path"]],
-    "required_together": [["key_path", "certificate_path", "ca_certificate_path"], ["ca_path", "ca_passphrase"]],
+    "required_together": [["key_path", "certificate_path", "ca_certificate_path"]],
+    "required_by": {"ca_key": ["ca_certificate"], "ca_path": ["ca_passphrase"]},
 }
 
 AUTHORITY: dict[str, dict[str, t.Any]] = {
-    "path": {"type": "path", "required": True},
-    "passphrase": {"type": "str", "required": True, "no_log": True},
+    "path": {"type": "path"},
+    "passphrase": {"type": "str", "no_log": True},
+    "ca_certificate": {"type": "str"},
+    "ca_key": {"type": "str", "no_log": True},
+    "ledger_dir": {"type": "path"},
     "common_name": {"type": "str", "default": "Docker Remote API CA"},
     "days": {"type": "int", "default": 3650},
     "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(keys.KEY_TYPES)},
+    "clients": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "days": {"type": "int"},
+            "hours": {"type": "int"},
+            "key_type": {"type": "str", "choices": list(keys.KEY_TYPES)},
+        },
+        "mutually_exclusive": [["days", "hours"]],
+    },
+    "client_days": {"type": "int", "default": 365},
+    "renew_before_days": {"type": "int", "default": 30},
+}
+
+AUTHORITY_RULES: dict[str, t.Any] = {
+    "required_one_of": [["path", "ca_key"]],
+    "required_together": [["ca_certificate", "ca_key"]],
 }
 
 # The names of the files in a directory: those that dockerd's documentation uses, and those that the docker client
@@ -62,4 +93,23 @@ FILE_NAMES = {
     "client": ("key.pem", "cert.pem", "ca.pem"),
 }
 
-__all__ = ("AUTHORITY", "CERTIFICATE", "CERTIFICATE_RULES", "FILE_NAMES")
+
+def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSpec:
+    """Return the spec that the options of the module certificate make up. Raises TlsError for unusable ones."""
+    if options["directory"] is not None:
+        paths = [os.path.join(options["directory"], name) for name in FILE_NAMES[options["usage"]]]
+    else:
+        paths = [options[name] for name in ("key_path", "certificate_path", "ca_certificate_path")]
+    return deployment.CertificateSpec(
+        profile=profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"]),
+        paths=store.CertificatePaths(*paths),
+        access=store.access(options["owner"], options["group"], options["mode"]),
+        ca_certificate=options["ca_certificate"],
+        certificate=options["certificate"],
+        exact=bool(options["exact"]),
+        rekey=options["rekey"],
+        renew_before=profiles.renew_before(options["hours"], options["renew_before_days"]),
+    )
+
+
+__all__ = ("AUTHORITY", "AUTHORITY_RULES", "CERTIFICATE", "CERTIFICATE_RULES", "FILE_NAMES", "certificate_spec")

@@ -85,6 +85,20 @@ class CertificatePlan:
         """Whether carrying the plan out changes a file."""
         return self.key_due or bool(self.changes or self.leftovers)
 
+    def result(self, diff: bool) -> dict[str, t.Any]:
+        """Return what a task returns that carried the plan out, with a diff if that is wanted."""
+        found = {"changed": self.changed, "issued": self.issued, "reasons": self.reasons, "csr": self.csr}
+        found.update(self.certificate)
+        if diff:
+            header = self.spec.paths.certificate
+            found["diff"] = {
+                "before_header": header,
+                "after_header": header,
+                "before": self.before,
+                "after": self.after,
+            }
+        return found
+
 
 @dataclass(frozen=True)
 class _Decision:

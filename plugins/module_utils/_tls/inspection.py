@@ -105,7 +105,9 @@ def _dates(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> 
         return [f"it is not valid before {certificates.iso(start)}"]
     ends_with_authority = criteria.exact and criteria.anchors and end >= certificates.not_after(criteria.anchors[0])
     if end - now < criteria.renew_before and not ends_with_authority:
-        return [f"it has less than {criteria.renew_before.days} days left (it ends on {certificates.iso(end)})"]
+        hours = criteria.renew_before // timedelta(hours=1)
+        left = f"{hours // 24} days" if hours % 24 == 0 and hours > 24 else f"{hours} hours"
+        return [f"it has less than {left} left (it ends on {certificates.iso(end)})"]
     return []
 
 

@@ -60,16 +60,23 @@ class Validity:
     renew_before: timedelta
 
 
+def renew_before(hours: int | None, renew_before_days: int) -> timedelta:
+    """Return how long before its end a certificate is due again.
+
+    One of hours is due in the last third of its time, whatever ``renew_before_days`` says.
+    """
+    return timedelta(days=renew_before_days) if hours is None else timedelta(hours=hours) / 3
+
+
 def validity(days: int | None, hours: int | None, renew_before_days: int) -> Validity:
     """Return the validity for the options of a task, of which ``hours`` counts before ``days`` (default: 365).
 
-    A certificate of hours is due again in the last third of its time, whatever ``renew_before_days`` says. Raises
-    TlsError for a validity that is out of range, or with which every run would issue a certificate.
+    Raises TlsError for one that is out of range, or with which every run would issue a certificate.
     """
     if hours is not None:
         if not 1 <= hours <= MOST_DAYS * 24:
             raise errors.bad_validity(option="hours", value=hours, cause=f"it must be from 1 to {MOST_DAYS * 24}")
-        return Validity(timedelta(hours=hours), timedelta(hours=hours) / 3)
+        return Validity(timedelta(hours=hours), renew_before(hours, renew_before_days))
     days = DEFAULT_DAYS if days is None else days
     if not 1 <= days <= MOST_DAYS:
         raise errors.bad_validity(option="days", value=days, cause=f"it must be from 1 to {MOST_DAYS}")
@@ -77,7 +84,7 @@ def validity(days: int | None, hours: int | None, renew_before_days: int) -> Val
         raise errors.bad_validity(
             option="renew_before_days", value=renew_before_days, cause=f"it must be from 0 to less than days ({days})"
         )
-    return Validity(timedelta(days=days), timedelta(days=renew_before_days))
+    return Validity(timedelta(days=days), renew_before(None, renew_before_days))
 
 
 def subject(common_name: str) -> x509.Name:
@@ -177,6 +184,7 @@ __all__ = (
     "key_identifier_of",
     "key_usage",
     "profile",
+    "renew_before",
     "requested_extensions",
     "subject",
     "usage_of",

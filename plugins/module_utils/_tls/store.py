@@ -33,7 +33,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
 
 _NEW = ".new"  # a file that waits to take the place of the one without this suffix
 _OLD = ".old"  # what it took the place of, for as long as it may have to be put back
-_LOCK = ".remote_api.lock"
+LOCK_FILE = ".remote_api.lock"
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def lock(directory: str, timeout: float = 60.0) -> t.Iterator[None]:
     The lock is flock(2) on a file in the directory, which is removed afterwards; the system lifts that of a run that
     was killed. Raises TlsError when another run keeps it for ``timeout`` seconds, and FilesError.
     """
-    path = os.path.join(directory, _LOCK)
+    path = os.path.join(directory, LOCK_FILE)
     deadline = time.monotonic() + timeout
     try:
         while (descriptor := _try_lock(path)) is None:
@@ -309,6 +309,7 @@ def _set_access(path: str, mode: int, uid: int | None, gid: int | None) -> None:
 
 
 __all__ = (
+    "LOCK_FILE",
     "Access",
     "CertificatePaths",
     "StoredFiles",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_check_mode_before_a_new_authority_foresees_new_certificates(stage: Stag
     before = stage.files()
     later = stage.play(authority(path="{{ pki }}-2"), server(ca_path="{{ pki }}-2"), arguments=("--check",))
     assert result(later)["changed"]
-    assert result(later)["reasons"] == ["it is to be issued by an authority that is still to be made"]
+    assert result(later)["reasons"] == ["it is to be issued by a CA that is still to be made"]
     assert stage.files() == before
 
 
@@ -152,29 +153,101 @@ def test_many_hosts_at_once(stage: Stage) -> None:
     assert len(stage.sent) == len(hosts)
 
 
-def test_a_clients_certificate_on_the_controller(stage: Stage) -> None:
-    client = {
-        CERTIFICATE: {
-            "usage": "client",
-            "common_name": "admin",
-            "directory": "{{ pki }}/clients/admin",
-            "ca_path": "{{ pki }}",
-            "ca_passphrase": "{{ secret }}",
-            "mode": "0600",
-        },
-        "delegate_to": "localhost",
-        "run_once": True,
+# Whatever an inventory says of other users: nothing on the controller may run as one of them.
+BECOME = {**ABSENT, "ansible_become": True, "ansible_become_exe": "/bin/false", "ansible_python_interpreter": "/none"}
+
+
+def client(keywords: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    """Return the task that makes sure of a client's certificate on the controller."""
+    wanted = {
+        "usage": "client",
+        "common_name": "admin",
+        "directory": "{{ pki }}/clients/admin",
+        "ca_path": "{{ pki }}",
+        "ca_passphrase": "{{ secret }}",
+        "mode": "0600",
+        "run_on": "controller",
+        **options,
     }
+    return {CERTIFICATE: {name: value for name, value in wanted.items() if value is not None}, **(keywords or {})}
+
+
+def test_a_clients_certificate_on_the_controller(stage: Stage) -> None:
     # The host is not there at all, and neither this nor the authority's task needs it.
-    made = stage.play(authority(), client, variables=ABSENT)
+    foreseen = stage.play(authority(), client(), variables=BECOME, arguments=("--check", *LOUD))
+    assert result(foreseen)["issued"]
+    assert not stage.pki.exists()
+    made = stage.play(authority(), client(), variables=BECOME, arguments=LOUD)
     assert result(made)["issued"]
+    assert result(made)["reasons"] == ["the key is missing", "the certificate is missing"]
+    assert "csr" not in result(made)
+    assert result(made)["diff"]["before"]["names"] == []
+    no_secret_in(made, stage)
     folder = stage.pki / "clients/admin"
     files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
     assert files == {"ca.pem": 0o644, "cert.pem": 0o644, "key.pem": 0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     said = openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", folder / "ca.pem", folder / "cert.pem")
     assert said.endswith(": OK\n")
-    assert stage.play(authority(), client, variables=ABSENT).changed("web1") == 0
+    before = stage.files()
+    assert stage.play(authority(), client(), variables=BECOME).changed("web1") == 0
+    assert stage.files() == before
+    (folder / "key.pem").chmod(0o644)
+    mended = stage.play(client(), variables=BECOME)
+    assert (result(mended)["changed"], result(mended)["issued"]) == (True, False)
+    assert stage.files() == before
+    assert stage.sent == []
+
+
+def test_many_hosts_make_one_clients_certificate(stage: Stage) -> None:
+    hosts = tuple(f"web{number}" for number in range(1, 7))
+    task = client()
+    made = stage.play(
+        {**authority(), "run_once": False}, task, hosts=hosts, arguments=("--forks", "6"), variables=BECOME
+    )
+    assert made.rc == 0, made.output
+    assert sorted(result(made, host)["changed"] for host in hosts) == [False] * 5 + [True]
+    assert len({result(made, host)["serial"] for host in hosts}) == 1
+    assert len(list((stage.pki / "issued").iterdir())) == 1
+    assert not [name for name in stage.files() if name.endswith((".lock", ".new", ".tmp"))]
+
+
+def test_a_certificate_of_hours_is_renewed_in_its_last_third(stage: Stage) -> None:
+    stage.play(authority(), client(hours=24, ledger_dir="{{ pki }}/elsewhere"))
+    assert [file.name for file in stage.pki.iterdir() if file.is_dir()].count("elsewhere") == 1
+    certificate = stage.pki / "clients/admin/cert.pem"
+    openssl("x509", "-in", certificate, "-noout", "-checkend", str(23 * 3600))
+    assert "will expire" in openssl("x509", "-in", certificate, "-noout", "-checkend", str(25 * 3600), check=False)
+    assert stage.play(client(hours=24)).changed("web1") == 0
+    assert stage.play(client(hours=71)).changed("web1") == 0
+    renewed = stage.play(client(hours=73))
+    assert result(renewed)["reasons"][0].startswith("it has less than 24 hours left")
+    server_too = stage.play(server(hours=24))
+    assert result(server_too)["issued"]
+    assert stage.play(server(hours=24)).changed("web1") == 0
+
+
+def test_a_ca_given_as_text_leaves_nothing_on_the_controller(stage: Stage) -> None:
+    stage.play(authority())
+    text = {name: (stage.pki / name).read_text(encoding="ascii") for name in ("ca.pem", "ca-key.pem")}
+    before = stage.files()
+    given: dict[str, Any] = {"ca_path": None, "ca_certificate": text["ca.pem"], "ca_key": text["ca-key.pem"]}
+    made = stage.play(server(**given), arguments=LOUD)
+    assert result(made)["issued"]
+    assert {name for name in stage.files() if name.startswith("pki/")} == set(before)
+    for program in stage.sent:
+        assert b"PRIVATE KEY-----\\n" not in program
+        assert PASSPHRASE.encode() not in program
+    said = openssl("verify", "-x509_strict", "-CAfile", stage.pki / "ca.pem", stage.host() / "server-cert.pem")
+    assert said.endswith(": OK\n")
+    assert stage.play(server(**given)).changed("web1") == 0
+
+
+def test_an_authority_elsewhere_signs_for_the_controller(stage: Stage) -> None:
+    stage.play(authority())
+    asked = stage.play(client(ca_path=None, ca_passphrase=None), variables=BECOME)
+    assert result(asked)["csr"].startswith("-----BEGIN CERTIFICATE REQUEST-----")
+    assert sorted(file.name for file in (stage.pki / "clients/admin").iterdir()) == ["key.pem.new"]
 
 
 def test_an_authority_elsewhere_signs(stage: Stage, tmp_path: Path) -> None:
@@ -215,12 +288,16 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"mode": "0644"}, "value of mode must be one of: 0400, 0600, got: 0644"),
     ({"directory": None}, "one of the following is required: directory, key_path"),
     ({"key_path": "/k"}, "parameters are mutually exclusive: directory|key_path"),
-    ({"ca_passphrase": None}, "parameters are required together: ca_path, ca_passphrase"),
+    ({"ca_passphrase": None}, "missing parameter(s) required by 'ca_path': ca_passphrase"),
     ({"ca_passphrase": ""}, "passphrase: it is empty"),
     ({"certificate": "x"}, "parameters are mutually exclusive: ca_path|certificate"),
     ({"days": 0}, "days: 0: it must be from 1 to 36500"),
     ({"days": 30}, "renew_before_days: 30: it must be from 0 to less than days (30)"),
     ({"common_name": "x" * 65}, "65 characters, and 64 is the limit"),
+    ({"hours": 0}, "hours: 0: it must be from 1 to 876000"),
+    ({"hours": 1, "days": 40}, "parameters are mutually exclusive: days|hours"),
+    ({"ca_key": "x"}, "parameters are mutually exclusive: ca_path|ca_key"),
+    ({"run_on": "controller", "service": "docker"}, "options: service is for run_on: host alone"),
     ({"nonsense": 1}, "options: unsupported: nonsense"),
     ({"ca_path": "{{ pki }}-none"}, "there is no CA. Run dockerfleet.remote_api.certificate_authority"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Run
@@ -60,14 +61,104 @@ def test_an_authority_made_by_hand_is_taken_with_a_warning(stage: Stage) -> None
     assert stage.files().items() >= before.items()
     said = openssl("verify", "-CAfile", stage.host() / "ca.pem", stage.host() / "server-cert.pem")
     assert said.endswith(": OK\n")
-    assert result(taken)["strict"] == ("Python 3.13" not in " ".join(taken.output.split()))
+    output = " ".join(taken.output.split())
+    assert result(taken)["strict"] == ("Python 3.13" not in output)
+    assert output.count("is root on every host that trusts it") == 1
     assert stage.play(authority(), server()).changed("web1") == 0
+
+
+CLIENTS: list[dict[str, Any]] = [{"name": "admin"}, {"name": "ci-2.example", "hours": 8, "key_type": "ed25519"}]
+
+
+def test_one_task_makes_sure_of_the_authority_and_its_clients(stage: Stage) -> None:
+    task = authority(clients=CLIENTS, client_days=90)
+    # An inventory's wish for another user has no effect on the controller.
+    become = {**ABSENT, "ansible_become": True, "ansible_become_exe": "/bin/false"}
+    foreseen = stage.play(task, arguments=("--check", "--diff"), variables=become)
+    assert [(one["name"], one["issued"], one["serial"]) for one in result(foreseen)["clients"]] == [
+        ("admin", True, None),
+        ("ci-2.example", True, None),
+    ]
+    assert not stage.pki.exists()
+    made = stage.play(task, arguments=("--diff", "-vvvv"), variables=become)
+    for one in result(made)["clients"]:
+        folder = stage.pki / "clients" / one["name"]
+        assert one["directory"] == str(folder)
+        assert one["reasons"] == ["the key is missing", "the certificate is missing"]
+        files = {file.name: f"{file.stat().st_mode & 0o777:o}" for file in folder.iterdir()}
+        assert files == {"ca.pem": "444", "cert.pem": "444", "key.pem": "400"}
+        said = openssl(
+            "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", stage.pki / "ca.pem", folder / "cert.pem"
+        )
+        assert said.endswith(": OK\n")
+        said = openssl(
+            "x509", "-in", folder / "cert.pem", "-noout", "-serial", "-subject", "-enddate", "-dateopt", "iso_8601"
+        )
+        assert said.splitlines() == [
+            f"serial={one['serial']}",
+            f"subject=CN = {one['name']}",
+            f"notAfter={one['not_after'].replace('T', ' ')}",
+        ]
+    assert PASSPHRASE not in made.output
+    assert "PRIVATE KEY" not in made.output
+    before = stage.files()
+    for arguments in ((), ("--check",)):
+        again = stage.play(task, arguments=arguments, variables=become)
+        assert not result(again)["changed"]
+        assert [one["issued"] for one in result(again)["clients"]] == [False, False]
+    assert stage.files() == before
+    more = stage.play(authority(clients=[*CLIENTS, {"name": "new"}], client_days=90), variables=become)
+    assert [one["changed"] for one in result(more)["clients"]] == [False, False, True]
+    assert stage.sent == []
+
+
+def test_many_hosts_at_once_make_one_authority_and_one_client(stage: Stage) -> None:
+    hosts = tuple(f"web{number}" for number in range(1, 7))
+    task = {**authority(clients=CLIENTS[:1]), "run_once": False}
+    made = stage.play(task, hosts=hosts, arguments=("--forks", "6"), variables=ABSENT)
+    results = [made.result(host, AUTHORITY) for host in hosts]
+    assert sorted(one["changed"] for one in results) == [False] * 5 + [True]
+    assert len({one["fingerprint_sha256"] for one in results}) == 1
+    assert len({one["clients"][0]["serial"] for one in results}) == 1
+    assert not [name for name in stage.files() if name.endswith((".lock", ".new", ".tmp"))]
+
+
+def test_an_authority_given_as_text_writes_clients_alone(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    text = {name: (stage.pki / name).read_text(encoding="ascii") for name in ("ca.pem", "ca-key.pem")}
+    given = {"ca_certificate": text["ca.pem"], "ca_key": text["ca-key.pem"]}
+    before = stage.files()
+    taken = stage.play(authority(path="{{ omit }}", **given), variables=ABSENT)
+    assert (result(taken)["changed"], result(taken)["certificate"]) == (False, text["ca.pem"])
+    assert stage.files() == before
+    refused = stage.play(authority(path="{{ omit }}", clients=CLIENTS, **given), variables=ABSENT)
+    assert "clients: there is no directory for them, as the CA is given as text" in refused.messages("web1")[0]
+    clients = stage.play(authority(path="{{ pki }}/other", clients=CLIENTS[:1], **given), variables=ABSENT)
+    assert [one["issued"] for one in result(clients)["clients"]] == [True]
+    assert set(stage.files()) - set(before) == {
+        "pki/other/.gitignore",
+        *(f"pki/other/clients/admin/{name}.pem" for name in ("ca", "cert", "key")),
+    }
+
+
+def test_relative_paths_start_at_the_playbook(stage: Stage) -> None:
+    made = stage.play(authority(path="here/pki", clients=CLIENTS[:1]), variables=ABSENT)
+    folder = Path(result(made)["clients"][0]["directory"])
+    assert folder.is_absolute()
+    assert folder.parts[-4:] == ("here", "pki", "clients", "admin")
+    assert (folder.parent.parent / "ca.pem").exists()
 
 
 BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"passphrase": ""}, "passphrase: it is empty"),
     ({"passphrase": "x" * 1024}, "passphrase: it is longer than 1023 bytes"),
-    ({"passphrase": "{{ omit }}"}, "options: missing required arguments: passphrase"),
+    ({"passphrase": "{{ omit }}"}, "passphrase: it is not given"),
+    ({"path": "{{ omit }}"}, "options: one of the following is required: path, ca_key"),
+    ({"ca_key": "x"}, "options: parameters are required together: ca_certificate, ca_key"),
+    ({"clients": [{"name": "../etc"}]}, "clients: '../etc': it may have letters"),
+    ({"clients": [{"name": "a"}, {"name": "a"}]}, "clients: 'a': it is there twice"),
+    ({"clients": [{"name": "a", "days": 30}]}, "renew_before_days: 30: it must be from 0 to less than days (30)"),
+    ({"clients": [{"name": "a", "days": 40, "hours": 1}]}, "parameters are mutually exclusive: days|hours"),
     ({"path": "/dev/null"}, "/dev/null: this is not a directory"),
     ({"path": "/proc/pki"}, "/proc/pki: the CA cannot be kept there"),
     ({"days": 0}, "days: 0: it must be from 1 to 36500"),

@@ -26,9 +26,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     keys,
     profiles,
     signing_request,
+    store,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -44,9 +45,9 @@ SERVER = profiles.Profile("server", "web1.example.com", ("localhost", "127.0.0.1
 CLIENT = profiles.Profile("client", "admin", (), "ecdsa_p256")
 
 
-def establish(path: Path, passphrase: str = PASSPHRASE, *, check_mode: bool = False) -> _authority.Established:
+def ensure(path: Path, passphrase: str = PASSPHRASE, *, check_mode: bool = False) -> _authority.AuthorityResult:
     """Make sure of an authority in the directory."""
-    return _authority.establish(str(path), passphrase, SETTINGS, datetime.now(UTC), check_mode)
+    return _authority.ensure(str(path), passphrase, SETTINGS, datetime.now(UTC), check_mode)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -69,7 +70,7 @@ def pki(tmp_path: Path) -> Path:
 def test_a_new_authority_is_protected(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        made = establish(tmp_path / "a/b/pki")
+        made = ensure(tmp_path / "a/b/pki")
     finally:
         os.umask(old)
     path = tmp_path / "a/b/pki"
@@ -134,7 +135,7 @@ def test_an_authority_from_text_needs_its_passphrase_and_its_certificate(pki: Pa
     make_authority(tmp_path / "other", now=NOW)
     other = (tmp_path / "other/ca.pem").read_text(encoding="ascii")
     refused: list[tuple[tuple[str, str, str | None], str]] = [
-        ((certificate, key, None), "passphrase: it is empty"),
+        ((certificate, key, None), "passphrase: it is not given"),
         ((certificate, key, "wrong"), "ca_key: the passphrase does not open this key"),
         ((other, key, PASSPHRASE), "ca_key: this key belongs to no certificate in ca_certificate"),
         ((key, key, PASSPHRASE), "ca_certificate, line 1: a ENCRYPTED PRIVATE KEY is no CERTIFICATE"),
@@ -152,13 +153,13 @@ def test_no_two_authorities_share_a_subject(tmp_path: Path) -> None:
 
 def test_the_second_time_nothing_changes(pki: Path) -> None:
     before = contents(pki)
-    again = establish(pki)
-    assert (again.changed, again.warnings) == (False, [])
+    again = ensure(pki)
+    assert not again.changed
     assert contents(pki) == before
 
 
 def test_check_mode_makes_nothing(tmp_path: Path) -> None:
-    foreseen = establish(tmp_path / "pki", check_mode=True)
+    foreseen = ensure(tmp_path / "pki", check_mode=True)
     assert (foreseen.changed, foreseen.authority) == (True, None)
     assert not (tmp_path / "pki").exists()
 
@@ -376,7 +377,7 @@ def test_an_authority_made_by_hand_is_taken_as_it_is(tmp_path: Path, cipher: str
     make_authority_by_hand(path, cipher=cipher)
     assert b"Proc-Type: 4,ENCRYPTED" in (path / "ca-key.pem").read_bytes()
     before = contents(path)
-    taken = establish(path)
+    taken = ensure(path)
     assert not taken.changed
     assert contents(path) == before
     assert taken.authority is not None
@@ -388,7 +389,9 @@ def test_an_authority_made_by_hand_is_taken_as_it_is(tmp_path: Path, cipher: str
     strict = "OK" in openssl("verify", "-x509_strict", "-CAfile", path / "ca.pem", tmp_path / "c.pem", check=False)
     # Newer openssl programs add keyUsage by themselves; whatever this one does, the flag has to say it.
     assert taken.authority.strict == strict
-    assert bool(taken.warnings) != strict
+    found = _authority.warnings(taken.authority, "ca.pem")
+    assert any("Python 3.13" in one for one in found) != strict
+    assert any("ca.pem may be the CA of more than this fleet" in one for one in found)
 
 
 def test_an_authority_without_key_usage_is_not_strict(tmp_path: Path) -> None:
@@ -403,10 +406,10 @@ def test_an_authority_without_key_usage_is_not_strict(tmp_path: Path) -> None:
         "req", "-new", "-x509", "-config", tmp_path / "o.cnf", "-days", "10", "-key", path / "ca-key.pem",
         "-passin", f"pass:{PASSPHRASE}", "-subj", "/CN=x", "-out", path / "ca.pem",
     )  # fmt: skip
-    taken = establish(path)
+    taken = ensure(path)
     assert taken.authority is not None
     assert not taken.authority.strict
-    assert "Python 3.13" in taken.warnings[0]
+    assert "Python 3.13" in _authority.warnings(taken.authority, "ca.pem")[0]
     authority = taken.authority
     with pytest.raises(AssertionError, match="CA cert does not include key usage extension"):
         check_strictly(authority, tmp_path, SERVER)
@@ -415,12 +418,12 @@ def test_an_authority_without_key_usage_is_not_strict(tmp_path: Path) -> None:
 def test_loose_modes_are_tightened(pki: Path) -> None:
     (pki / "ca-key.pem").chmod(0o644)
     (pki / "ca.pem").chmod(0o666)
-    assert establish(pki, check_mode=True).changed
+    assert ensure(pki, check_mode=True).changed
     assert bits(pki / "ca-key.pem") == 0o644
-    assert establish(pki).changed
+    assert ensure(pki).changed
     assert (bits(pki / "ca-key.pem"), bits(pki / "ca.pem")) == (0o600, 0o644)
     (pki / "ca-key.pem").chmod(0o400)
-    assert not establish(pki).changed
+    assert not ensure(pki).changed
 
 
 def replace_key(path: Path, *arguments: str) -> None:
@@ -458,7 +461,10 @@ ENCRYPTED = ("-aes256", "-pass", f"pass:{PASSPHRASE}")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: (path / "ca.pem").unlink(), "ca.pem: it is missing, while .*/ca-key.pem is there"),
+        (
+            lambda path: (path / "issued").mkdir() or (path / "ca.pem").unlink(),
+            "ca.pem: it is missing, while .*/ca-key.pem is there",
+        ),
         (lambda path: (path / "ca-key.pem").unlink(), "ca-key.pem: it is missing, while .*/ca.pem is there"),
         (lambda path: replace_key(path, *P256, *ENCRYPTED), "ca-key.pem: this key belongs to no certificate"),
         (lambda path: replace_key(path, *P256), "ca-key.pem: this private key is not encrypted"),
@@ -496,7 +502,7 @@ def test_what_cannot_be_used_is_an_error_and_stays_as_it_is(
     before = contents(pki)
     for check_mode in (True, False):
         with pytest.raises(RemoteApiError, match=message) as refused:
-            establish(pki, check_mode=check_mode)
+            ensure(pki, check_mode=check_mode)
         assert PASSPHRASE not in str(refused.value)
     with pytest.raises(RemoteApiError, match=message):
         _authority.open_authority(str(pki), PASSPHRASE, NOW)
@@ -509,7 +515,7 @@ def test_an_authority_that_is_not_in_date_is_an_error(tmp_path: Path, days_ago: 
     make_authority(path, dataclasses.replace(SETTINGS, days=30), NOW - timedelta(days=days_ago))
     before = contents(path)
     with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
-        establish(path)
+        ensure(path)
     with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         _authority.trusted(str(path), PASSPHRASE, NOW)
     assert contents(path) == before
@@ -521,7 +527,7 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
     (make_authority_by_hand if by_hand else make_authority)(path)
     before = contents(path)
     with pytest.raises(TlsError, match="the passphrase does not open this key") as refused:
-        establish(path, "wrong-secret")
+        ensure(path, "wrong-secret")
     assert "wrong-secret" not in str(refused.value)
     assert contents(path) == before
 
@@ -529,25 +535,25 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
 @pytest.mark.parametrize("passphrase", ["", "x" * 1024])
 def test_a_passphrase_that_encrypts_nothing_is_refused(tmp_path: Path, passphrase: str) -> None:
     with pytest.raises(TlsError, match="passphrase: it is"):
-        establish(tmp_path / "pki", passphrase)
+        ensure(tmp_path / "pki", passphrase)
     assert not (tmp_path / "pki").exists()
 
 
 @pytest.mark.parametrize("passphrase", ["x", " ", "p\u00e4ss\u2603phrase", "x" * 1023, "a'b\"c$d\\e"])
 def test_any_other_passphrase_opens_what_it_closed(tmp_path: Path, passphrase: str) -> None:
-    assert establish(tmp_path / "pki", passphrase).changed
-    assert not establish(tmp_path / "pki", passphrase).changed
+    assert ensure(tmp_path / "pki", passphrase).changed
+    assert not ensure(tmp_path / "pki", passphrase).changed
 
 
 def test_bad_places_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x", encoding="utf-8")
     with pytest.raises(TlsError, match="file: this is not a directory"):
-        establish(file)
+        ensure(file)
     with pytest.raises(RemoteApiError, match="file/pki"):
-        establish(file / "pki")
+        ensure(file / "pki")
     with pytest.raises(TlsError, match="the CA cannot be kept there"):
-        establish(Path("/proc/pki"))
+        ensure(Path("/proc/pki"))
     with pytest.raises(TlsError, match="there is no CA"):
         _authority.open_authority(str(tmp_path / "none"), PASSPHRASE, NOW)
 
@@ -555,7 +561,7 @@ def test_bad_places_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("days", "cause"), [(0, "from 1 to 36500"), (36501, "from 1 to 36500")])
 def test_bad_days_are_refused(tmp_path: Path, days: int, cause: str) -> None:
     with pytest.raises(TlsError, match=cause):
-        _authority.establish(str(tmp_path / "pki"), PASSPHRASE, dataclasses.replace(SETTINGS, days=days), NOW, False)
+        _authority.ensure(str(tmp_path / "pki"), PASSPHRASE, dataclasses.replace(SETTINGS, days=days), NOW, False)
     assert not (tmp_path / "pki").exists()
 
 
@@ -563,7 +569,7 @@ def test_while_an_authority_is_replaced_the_one_whose_key_is_there_signs(pki: Pa
     old = make_authority(tmp_path / "old")
     own = certificates.load_bundle((pki / "ca.pem").read_bytes(), "ca.pem")[0]
     (pki / "ca.pem").write_text(certificates.to_pem([old.certificate, own]), encoding="ascii")
-    taken = establish(pki)
+    taken = ensure(pki)
     assert not taken.changed
     assert taken.authority is not None
     assert taken.authority.certificate == own
@@ -580,7 +586,7 @@ def test_what_is_trusted_is_told_without_opening_the_key(pki: Path, tmp_path: Pa
     assert _authority.trusted(str(tmp_path / "none"), PASSPHRASE, NOW) == ()
 
 
-def test_when_the_certificate_cannot_be_written_no_key_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ca_whose_making_was_cut_short_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = write_atomically
 
     def refuse(path: str, content: bytes, *, mode: int) -> None:
@@ -591,25 +597,90 @@ def test_when_the_certificate_cannot_be_written_no_key_is_left(tmp_path: Path, m
 
     monkeypatch.setattr(_authority, "write_atomically", refuse)
     with pytest.raises(TlsError, match="the disk is full"):
-        establish(tmp_path / "pki")
+        ensure(tmp_path / "pki")
     monkeypatch.undo()
-    assert not (tmp_path / "pki/ca-key.pem").exists()
-    assert establish(tmp_path / "pki").changed
+    pki = tmp_path / "pki"
+    assert sorted(contents(pki)) == [".gitignore", "ca-key.pem"]
+    (pki / ".ca.pem.ab12cd34.tmp").write_text("x", encoding="utf-8")
+    before = contents(pki)
+    with pytest.raises(TlsError, match="ca-key.pem: the passphrase does not open this key"):
+        ensure(pki, "wrong")
+    foreseen = ensure(pki, check_mode=True)
+    assert (foreseen.changed, foreseen.authority) == (True, None)
+    assert contents(pki) == before
+    made = ensure(pki)
+    assert made.changed
+    assert made.authority is not None
+    assert sorted(contents(pki)) == [".gitignore", "ca-key.pem", "ca.pem"]
+    assert contents(pki)["ca-key.pem"] == before["ca-key.pem"]
+    check_strictly(made.authority, tmp_path, SERVER)
+    assert not ensure(pki).changed
+
+
+def test_an_authority_that_is_there_is_opened_without_any_lock(pki: Path) -> None:
+    with store.lock(str(pki)):
+        assert not ensure(pki).changed
+
+
+def test_what_only_linux_has_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("getxattr", "setxattr", "listxattr", "removexattr", "memfd_create", "pidfd_open", "sched_getaffinity")
+    for name in (*names, "O_TMPFILE", "O_PATH", "O_DIRECT", "eventfd", "splice", "copy_file_range", "unshare"):
+        monkeypatch.delattr(os, name, raising=False)
+    made = ensure(tmp_path / "pki")
+    assert made.authority is not None
+    client = _issuing.Client("admin", profiles.validity(90, None, 30), "ecdsa_p256")
+    result, _warnings = _issuing.ensure_client(client, str(tmp_path / "pki"), made.authority, NOW, check_mode=False)
+    assert result["issued"]
+    folder = tmp_path / "pki/clients/admin"
+    assert openssl("verify", "-CAfile", folder / "ca.pem", folder / "cert.pem").endswith(": OK\n")
+
+
+def test_a_new_directory_keeps_clients_keys_out_of_git(tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    made = ensure(pki)
+    client = _issuing.Client("admin", profiles.validity(90, None, 30), "ecdsa_p256")
+    _issuing.ensure_client(client, str(pki), made.authority, NOW, check_mode=False)
+    (pki / "clients/admin/.key.pem.new.ab12cd34.tmp").write_text("x", encoding="utf-8")
+    (pki / "clients/admin/key.pem.new").write_text("x", encoding="utf-8")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
+    said = subprocess.run(
+        ["git", "-C", tmp_path, "ls-files", "--others", "--exclude-standard"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout.splitlines()  # fmt: skip
+    assert {name for name in said if "/issued/" not in name} == {
+        "pki/.gitignore", "pki/ca.pem", "pki/ca-key.pem", "pki/clients/admin/ca.pem", "pki/clients/admin/cert.pem",
+    }  # fmt: skip
+    other = tmp_path / "there already"
+    other.mkdir()
+    ensure(other)
+    assert not (other / ".gitignore").exists()
+
+
+def test_a_ca_of_this_collection_needs_no_warning(pki: Path) -> None:
+    authority = _authority.open_authority(str(pki), PASSPHRASE, NOW)
+    assert _authority.warnings(authority, "ca.pem") == []
+    # A bundle during a replacement has two of them.
+    other = make_authority(pki.parent / "other")
+    both = dataclasses.replace(authority, bundle=(authority.certificate, other.certificate))
+    assert _authority.warnings(both, "ca.pem") == []
 
 
 RACER = """
 import sys
 from datetime import datetime, timezone
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, profiles
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
 sys.stdin.readline()
-settings = _authority.Settings("CA", 30, "rsa_2048")
-done = _authority.establish(sys.argv[1], "secret", settings, datetime.now(timezone.utc), False)
-print(done.changed, certificates.fingerprint(done.authority.certificate))
+spec = _authority.AuthoritySpec("CA", 30, "rsa_2048")
+now = datetime.now(timezone.utc)
+done = _authority.ensure(sys.argv[1], "secret", spec, now, False)
+client = _issuing.Client("admin", profiles.validity(30, None, 3), "rsa_2048")
+result, warnings = _issuing.ensure_client(client, sys.argv[1], done.authority, now, False)
+print(done.changed, certificates.fingerprint(done.authority.certificate), result["changed"], result["serial"])
 """
 
 
-def test_runs_that_start_at_once_make_one_authority(tmp_path: Path) -> None:
+def test_runs_that_start_at_once_make_one_authority_and_one_certificate(tmp_path: Path) -> None:
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACER, str(tmp_path / "pki")],
@@ -624,5 +695,7 @@ def test_runs_that_start_at_once_make_one_authority(tmp_path: Path) -> None:
     said = [racer.communicate(timeout=60) for racer in racers]
     assert [errors for output, errors in said] == [""] * 4
     results = [output.split() for output, errors in said]
-    assert sorted(changed for changed, fingerprint in results) == ["False"] * 3 + ["True"]
-    assert len({fingerprint for changed, fingerprint in results}) == 1
+    for changed, identity in ((0, 1), (2, 3)):
+        assert sorted(one[changed] for one in results) == ["False"] * 3 + ["True"]
+        assert len({one[identity] for one in results}) == 1
+    assert len(list((tmp_path / "pki/issued").iterdir())) == 1

@@ -90,7 +90,7 @@ def test_moments_are_aware_and_in_utc() -> None:
 
 @pytest.mark.parametrize("key_type", keys.KEY_TYPES)
 def test_who_issued_a_certificate_is_told_by_the_signature(tmp_path: Path, key_type: str) -> None:
-    settings = _authority.Settings(SETTINGS.common_name, 30, key_type)
+    settings = _authority.AuthoritySpec(SETTINGS.common_name, 30, key_type)
     ours, theirs = (make_authority(tmp_path / name, settings) for name in ("ours", "theirs"))
     certificate = _authority.issue(
         ours, keys.generate("ecdsa_p256").public_key(), PROFILE, datetime.timedelta(days=1), NOW

@@ -549,7 +549,7 @@ def test_what_is_issued_is_refused_by_a_machine_for_which_it_is_expired(machine:
 
 
 def test_near_the_authoritys_end_there_is_a_warning_and_no_endless_renewal(tmp_path: Path) -> None:
-    short = make_authority(tmp_path / "short", _authority.Settings("Short", 20, "ecdsa_p256"))
+    short = make_authority(tmp_path / "short", _authority.AuthoritySpec("Short", 20, "ecdsa_p256"))
     machine = Machine.new(tmp_path / "docker", short)
     _first, second = machine.issue()
     assert certificates.not_after(machine.certificate) == certificates.not_after(short.certificate)

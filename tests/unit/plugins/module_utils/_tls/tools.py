@@ -23,7 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _aut
 from cryptography import x509
 
 PASSPHRASE = "correct horse battery staple"
-SETTINGS = _authority.Settings("Docker Remote API CA", 3650, "ecdsa_p256")
+SETTINGS = _authority.AuthoritySpec("Docker Remote API CA", 3650, "ecdsa_p256")
 # A while ahead, so that what openssl signs during a test is valid by then.
 NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 NAMES = ("web1.example.com", "192.0.2.1", "2001:db8::1")
@@ -39,9 +39,9 @@ def openssl(*arguments: str | Path, stdin: str | None = None, check: bool = True
     return done.stdout + done.stderr
 
 
-def make_authority(path: Path, settings: _authority.Settings = SETTINGS, now: datetime = NOW) -> _authority.Authority:
+def make_authority(path: Path, spec: _authority.AuthoritySpec = SETTINGS, now: datetime = NOW) -> _authority.Authority:
     """Make an authority in the directory and return it, opened."""
-    made = _authority.establish(str(path), PASSPHRASE, settings, now, check_mode=False)
+    made = _authority.ensure(str(path), PASSPHRASE, spec, now, check_mode=False)
     assert made.changed
     assert made.authority is not None
     return made.authority
