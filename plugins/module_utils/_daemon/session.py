@@ -181,4 +181,4 @@ def _containers_to_stop(plan: Plan) -> int:
     return 0
 
 
-__all__ = ("Mode", "Outcome", "Session", "configure", "open_session", "with_activation_sockets")
+__all__ = ("Mode", "Outcome", "Session", "configure", "ignore", "open_session", "with_activation_sockets")
