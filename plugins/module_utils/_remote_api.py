@@ -174,13 +174,19 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
     )
 
 
-def configure(request: Request, mode: session.Mode, run: Run, now: datetime) -> Outcome:
+def configure(
+    request: Request,
+    mode: session.Mode,
+    run: Run,
+    now: datetime,
+    report: t.Callable[[str], None] = session.ignore,
+) -> Outcome:
     """Bring the host to what is requested, or ask for the certificate that it needs first.
 
     ``now`` is the host's time, UTC and aware. Everything is planned and checked before anything is written.
-    Raises RemoteApiError.
+    ``report`` is told of each step of the change once it is done. Raises RemoteApiError.
     """
-    with session.open_session(SERVICE, mode, run) as opened:
+    with session.open_session(SERVICE, mode, run, report) as opened:
         if request.certificate is None:
             plan = opened.plan(request.daemon)
             return Outcome(plan, None, opened.carry_out(plan))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,12 @@ class Row:
 
     fault and undo are shell scripts, files are written before and restored after the faulty run. says is a regular
     expression for the message. options are set besides the usual ones, request are more arguments. fresh rows begin on
-    a host that was never touched.
+    a host that was never touched. same_label rows begin with the options that they ask for.
+
+    tls is what the row begins with: TLS files "by hand", of another CA, or "ours", issued before. certificate rows run
+    the core behind remote_api with these arguments for certificate_on_host.configure(). between is a script that runs
+    when the certificate was requested. restarted is whether the run must have restarted the daemon (None: it may);
+    keeps are files that a successful run must not have touched.
     """
 
     name: str
@@ -46,9 +52,16 @@ class Row:
     fresh: bool = False
     variants: tuple[str, ...] = ("docker-io", "docker-ce")
     suites: tuple[str, ...] = tuple(ENGINES)
-    signal_at: int | None = None
+    signal_at: int | str | None = None
     signal: int = signal.SIGKILL
     runs: int = 1
+    same_label: bool = False
+    tls: str = ""
+    certificate: Mapping[str, Any] | None = None
+    between: str = ""
+    search: bool = False
+    restarted: bool | None = None
+    keeps: tuple[str, ...] = ()
 
 
 def _options_file(name: str, content: str, says: str, line: int = 1) -> Row:
@@ -513,6 +526,92 @@ KILLS = [
     Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
 ]
 
+# The rows of remote_api: key, certificate, CA bundle, options and daemon as one transaction.
+KEY, CERTIFICATE, CA = (f"/etc/docker/{name}" for name in ("server-key.pem", "server-cert.pem", "ca.pem"))
+HOSTS = f"""echo '{{"hosts": ["tcp://0.0.0.0:2376"]}}' >{JSON}"""
+NEW_NAME = {"names": ["localhost", "127.0.0.1", "renewed.example.com"]}
+NEW_KEY = {"key_type": "ecdsa_p384"}
+DOES_NOT_START = {"bridge": "nosuch0"}
+
+
+def _offered(offer: str, says: str) -> Row:
+    """Return a row in which the certificate that comes back for the CSR has a fault."""
+    return Row(f"offered-{offer}", REFUSED, says, tls="by hand", certificate={"offer": offer})
+
+
+def _issued(name: str, outcome: str, says: str = "", *, tls: str = "by hand", **rest: Any) -> Row:
+    """Return a row in which a good certificate is issued."""
+    return Row(name, outcome, says, tls=tls, **{"certificate": {}, **rest})
+
+
+def _seen(name: str, fault: str, says: str = "", *, restarted: bool) -> Row:
+    """Return a row in which the daemon serves our certificate, and the files are touched by somebody else."""
+    return _issued(name, DONE, says, tls="ours", fault=fault, same_label=True, restarted=restarted)
+
+
+REMOTE_API = [
+    _issued("hosts-conflict-and-foreign-files", REFUSED, f"^{JSON}: .*hosts", fault=HOSTS, undo=f"rm {JSON}"),
+    _issued("hosts-conflict-on-the-second-trip", REFUSED, f"^{JSON}: .*hosts", between=HOSTS, undo=f"rm {JSON}"),
+    _offered("other-key", "fits neither the private key on this machine nor the one that waits"),
+    _offered("other-ca", "it is not installed, for it was issued by another authority"),
+    _offered("no-names", "it is not installed, for it lacks the names"),
+    _offered("for-clients", "it is not installed, for it is for use as client"),
+    _offered("expired", "it is not installed, for it is expired"),
+    _issued("issued-in-place-of-foreign-files", DONE, f"{KEY} is replaced", restarted=True, search=True),
+    _issued("does-not-start-and-foreign-files", UNDONE, f"Put back: .*{CA}, {CERTIFICATE}, {KEY}", search=True,
+            options=DOES_NOT_START),
+    _issued("does-not-start-and-our-files", UNDONE, f"Put back: .*{CERTIFICATE}, {KEY}", tls="ours",
+            options=DOES_NOT_START, certificate=NEW_KEY),
+    _issued("renewed-for-a-name", DONE, f"{CERTIFICATE} is replaced", tls="ours", certificate=NEW_NAME, restarted=True,
+            same_label=True, keeps=(KEY, CA)),
+    _issued("renewed-in-time", DONE, f"{CERTIFICATE} is replaced", tls="ours", fault="reissue 20", restarted=True,
+            same_label=True, keeps=(KEY, CA)),
+    _issued("new-key", DONE, f"{KEY} is replaced", tls="ours", certificate=NEW_KEY, restarted=True, same_label=True,
+            keeps=(CA,), search=True),
+    _issued("disk-full-at-the-waiting-key", REFUSED, "server-key.pem.new: it cannot be written .No space left",
+            fault="fill /etc/docker", undo="umount /etc/docker"),
+    _issued("disk-full-at-the-key", UNDONE, "server-key.pem: it cannot be written .No space left",
+            between="fill /etc/docker", undo="umount /etc/docker"),
+    _issued("read-only-at-the-waiting-key", REFUSED, "server-key.pem.new: it cannot be written .Read-only",
+            fault="read_only /etc/docker", undo="umount /etc/docker"),
+    _issued("read-only-at-the-key", UNDONE, "server-key.pem: it cannot be written .Read-only",
+            between="read_only /etc/docker", undo="umount /etc/docker"),
+    _issued("immutable-certificate", UNDONE, f"{CERTIFICATE}: it cannot be written .*immutable",
+            fault=f"immutable on {CERTIFICATE}", undo=f"immutable off {CERTIFICATE}"),
+    _issued("immutable-bundle", UNDONE, f"{CA}: it cannot be written .*immutable",
+            fault=f"immutable on {CA}", undo=f"immutable off {CA}"),
+    _seen("times-in-the-future", f"touch -d '+2 hours' {KEY} {CERTIFICATE} {CA}", restarted=False),
+    _seen("touched-bundle", f"touch {CA}", f"{CA} is newer than the running daemon", restarted=True),
+    _seen("modes-loosened", f"chmod 0644 {KEY}; chmod 0600 {CA}; chown 1:2 {CERTIFICATE}", restarted=False),
+    _seen("other-certificate-with-an-old-time", "reissue 90", "it presents another certificate", restarted=True),
+    _seen("other-bundle-with-an-old-time", f"cp /root/faults/pki/other-ca.pem {CA}; touch -d 2021-01-01 {CA}",
+          f"{CA} is replaced", restarted=True),
+]  # fmt: skip
+
+FILE_STEPS = [
+    "certificate requested",
+    "journal written",
+    *(f"{path} written" for path in (KEY, CERTIFICATE, CA, OPTIONS)),
+]
+RESTART_STEPS = ["restart begun", "daemon answers", "daemon keeps running", "journal removed"]
+
+
+def _cut(outcome: str, step: str, **rest: Any) -> Row:
+    """Return a row in which a run that issues a certificate is killed after a step."""
+    name = re.sub("[^a-z]+", "-", step.lower()).strip("-")
+    return _issued(f"{outcome}-after-{name}", outcome, "SIGKILL", signal_at=step, **rest)
+
+
+CUTS = [
+    # A daemon that serves TLS files made by hand, and one that was never told of any.
+    *(_cut(KILLED, step, variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
+    *(
+        _cut(KILLED, step, fresh=True, variants=CE)
+        for step in [*FILE_STEPS, f"{OWN} written", "systemd reloaded", *RESTART_STEPS]
+    ),
+    *(_cut(RESCUED, step, suites=("trixie",), variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
+]
+
 # Two faults at once: the new configuration does not start, and the old one cannot be had back.
 DOUBLE_FAULT = Row(
     "cannot-be-put-back",
@@ -523,4 +622,4 @@ DOUBLE_FAULT = Row(
     options=ON,
 )
 
-ROWS = [*OPTIONS_FILE, *DAEMON_JSON, *CERTIFICATES, *NETWORK, *SYSTEMD, *FILES, *PROCESSES, *KILLS]
+ROWS = [*OPTIONS_FILE, *DAEMON_JSON, *CERTIFICATES, *NETWORK, *SYSTEMD, *FILES, *PROCESSES, *KILLS, *REMOTE_API, *CUTS]

