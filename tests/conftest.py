@@ -1,11 +1,18 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the tests report: the cause of a failed fixture is shown once, however many tests share the fixture."""
+"""What all tests share: how failed fixtures are reported, and that a slow machine is no failure."""
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# On a machine with other work, an example may take any time.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 _first_of_cause: dict[str, str] = {}
 
