@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 with := tests/tools/with
 
-.PHONY: help demo test lint format unit oldest integration molecule build prepare clean clean-cache
+.PHONY: help demo test lint format unit oldest integration molecule build bench prepare clean clean-cache
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -52,11 +52,14 @@ molecule: prepare ## run the molecule scenarios
 build: prepare ## build the tarball into dist/
 	@$(with) test ansible-galaxy collection build --force --output-path dist
 
+bench: prepare ## measure a fleet of lab hosts against a peer playbook and a ping
+	@$(with) test python benchmarks/fleet.py
+
 prepare:
 	@tests/tools/prepare
 
 clean: ## remove what was made in the checkout
-	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output changelogs/.plugin-cache.yaml
+	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output benchmarks/output changelogs/.plugin-cache.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-cache: ## remove the virtual environments and the rest of the tools' cache (the lab has its own)
