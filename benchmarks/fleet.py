@@ -164,13 +164,13 @@ class Fleet:
     def require_mutual_tls(self) -> None:
         """End the benchmark unless curl gets an answer from each engine with the client's certificate, and only so."""
         folder = self.work / "pki/clients/admin"
-        client = ["--cert", folder / "cert.pem", "--key", folder / "key.pem"]
+        client = ["--cert", str(folder / "cert.pem"), "--key", str(folder / "key.pem")]
         for name in self.hosts:
             url = f"https://{self.inventory['docker_hosts']['hosts'][name]['ansible_host']}:2376/_ping"
-            curl = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", folder / "ca.pem", url]
+            curl = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(folder / "ca.pem"), url]
             if engine.run(*curl, *client) != "OK":
                 raise SystemExit(f"{name}: the engine does not answer its client")
-            if subprocess.run([*map(str, curl)], capture_output=True, check=False).returncode == 0:
+            if subprocess.run(curl, capture_output=True, check=False).returncode == 0:
                 raise SystemExit(f"{name}: the engine answers everybody")
 
     def round(self, number: int) -> None:

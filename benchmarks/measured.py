@@ -42,9 +42,14 @@ class Usage:
 def environment(work: Path, collections_path: str) -> dict[str, str]:
     """Return the environment of all runs: this one's, with benchmarks/ansible.cfg instead of any other settings.
 
+    Bundles of CAs are taken out: with one in the environment, requests ignores the CA that community.docker names.
+
     :param work: a folder for what Ansible keeps at home.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    bundles = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_") and name not in bundles
+    }
     return kept | {
         "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
         "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection"),
