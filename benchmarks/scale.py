@@ -120,7 +120,7 @@ def report(runs: Runs, about: str) -> dict[str, Any]:
     print()
     for name, cost in costs.items():
         flat = [value for count, value in cost["processor"].items() if count >= FLAT_FROM]
-        if flat:
+        if len(flat) > 1:
             spread = max(flat) / min(flat)
             print(f"{name}: spread {spread:.2f}, target {FLAT:.2f}: {'reached' if spread <= FLAT else 'MISSED'}")
     most = max(costs[PING]["processor"])
