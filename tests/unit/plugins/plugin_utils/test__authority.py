@@ -40,7 +40,8 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-NOW = datetime.now(UTC)
+# In an hour: whatever the tests make is valid by then, however slow the machine is.
+NOW = datetime.now(UTC) + timedelta(hours=1)
 SERVER = profiles.Profile("server", "web1.example.com", ("localhost", "127.0.0.1", "::1"), "ecdsa_p256")
 CLIENT = profiles.Profile("client", "admin", (), "ecdsa_p256")
 
