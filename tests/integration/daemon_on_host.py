@@ -319,7 +319,7 @@ boot() {
     systemctl daemon-reload
     systemctl reset-failed docker.service docker.socket 2>/dev/null || true
     wanted=$(systemctl show --property=Wants --value multi-user.target | tr ' ' '\n' | grep docker-remote-api || true)
-    # At boot these are one transaction. Here each is a job of its own, and the order of units counts for jobs there are.
+    # At boot these are one transaction. Here each is a job of its own; the order of units counts for existing jobs.
     systemctl start --no-block $wanted docker.socket docker.service
 }
 reload() { systemctl daemon-reload; }
