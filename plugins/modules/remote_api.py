@@ -434,7 +434,9 @@ def main() -> None:
         count = outcome.daemon.containers_stopped
         module.warn(f"The restart {verb} {count} running containers, since live-restore is off.")
     if outcome.daemon and outcome.daemon.restart_due:
-        module.warn(f"The daemon has to be restarted ({', '.join(outcome.plan.restart_reasons)}), but restart is false.")
+        module.warn(
+            f"The daemon has to be restarted ({', '.join(outcome.plan.restart_reasons)}), but restart is false."
+        )
     result = result_of(outcome)
     due = result["changed"]
     if params["plan_only"] and not module.check_mode:
