@@ -22,7 +22,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     profiles,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
+    checked_options,
+    parse_lists,
+)
 
 _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
@@ -45,10 +48,11 @@ class ActionModule(ActionBase):
         """Return the result that the module's documentation describes."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         try:
-            self._options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, self._task.args)
+            arguments = parse_lists(_remote_api.ARGUMENT_SPEC, self._task.args)
+            self._options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, arguments)
             self._listen = _remote_api.check_options(self._options)
             self._task_vars = task_vars or {}
-            sent = {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
+            sent = {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
             done = self._with_certificate(sent) if self._options["tls"] else self._run_module(sent)
             return {**result, **self._verified(done)}
         except RemoteApiError as exc:

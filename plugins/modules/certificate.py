@@ -189,7 +189,7 @@ EXAMPLES = r"""
     common_name: "{{ inventory_hostname }}"
     names: ["{{ inventory_hostname }}", localhost, 127.0.0.1]
     directory: /etc/docker
-    ca_path: "{{ inventory_dir }}/docker_remote_api_pki"
+    ca_path: "{{ inventory_dir }}/.docker_remote_api"
     ca_passphrase: "{{ vault_ca_passphrase }}"
     service: docker
   become: true
@@ -198,8 +198,8 @@ EXAMPLES = r"""
   dockerfleet.remote_api.certificate:
     usage: client
     common_name: admin
-    directory: "{{ inventory_dir }}/docker_remote_api_pki/clients/admin"
-    ca_path: "{{ inventory_dir }}/docker_remote_api_pki"
+    directory: "{{ inventory_dir }}/.docker_remote_api/clients/admin"
+    ca_path: "{{ inventory_dir }}/.docker_remote_api"
     ca_passphrase: "{{ vault_ca_passphrase }}"
     run_on: controller
   run_once: true

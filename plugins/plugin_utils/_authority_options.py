@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors
@@ -32,4 +33,20 @@ def checked_options(
     return validated
 
 
-__all__ = ("checked_options",)
+def parse_lists(spec: dict[str, dict[str, t.Any]], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the options with text such as ``["a", "b"]`` parsed if the argument spec has a list there.
+
+    What ``-e NAME=VALUE`` sets is always text. Ansible parses it for a dict by itself, but splits it at its commas for
+    a list. Text that cannot be parsed stays as it is.
+    """
+    parsed = dict(options)
+    for name, value in options.items():
+        if spec.get(name, {}).get("type") == "list" and isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                parsed[name] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                continue
+    return parsed
+
+
+__all__ = ("checked_options", "parse_lists")

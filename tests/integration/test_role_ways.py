@@ -31,8 +31,6 @@ def hosts(lab: Lab) -> dict[str, Host]:
             "adopted": ("forky", "docker-io"),
             "from-host": ("trixie", "docker-ce"),
             "insecure": ("bookworm", "docker-io"),
-            "first": ("bookworm", "docker-io"),
-            "second": ("bookworm", "docker-ce"),
         }
     )
 
@@ -44,7 +42,7 @@ def play(**settings: Any) -> list[dict[str, Any]]:
 
 def info_over_tls(ansible: Ansible, host: Host, client: str = "admin") -> str:
     """Return the host's name as its engine says it to curl with a client's certificate."""
-    files = ansible.directory / "docker_remote_api_pki/clients" / client
+    files = ansible.directory / ".docker_remote_api/clients" / client
     words = ("--cacert", files / "ca.pem", "--cert", files / "cert.pem", "--key", files / "key.pem")
     said = run("curl", "-sS", "-m", "10", "--noproxy", "*", *words, f"https://{host.address}:2376/info").stdout
     names: list[str] = re.findall(r'"Name":"([^"]*)"', said)
@@ -64,7 +62,7 @@ def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:
     starts = host.starts()
     second = ansible.playbook(SECURE, [host], variables=variables)
     assert (second.rc, second.changed(host), host.starts()) == (0, 0, starts), second.output
-    assert not (ansible.directory / "docker_remote_api_pki").exists()
+    assert not (ansible.directory / ".docker_remote_api").exists()
     secured = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
     assert secured.rc == 0, secured.output
     assert host.sh("curl -sS http://127.0.0.1:2375/_ping || true") == ""
@@ -95,7 +93,7 @@ def test_included_with_facts_not_injected_and_two_clients(hosts: dict[str, Host]
 
 def test_an_authority_made_by_hand(hosts: dict[str, Host], ansible: Ansible) -> None:
     host = hosts["adopted"]
-    pki = ansible.directory / "docker_remote_api_pki"
+    pki = ansible.directory / ".docker_remote_api"
     pki.mkdir(mode=0o700)
     word = ("-passout", "pass:by hand")
     run("openssl", "genrsa", "-des3", "-traditional", *word, "-out", pki / "ca-key.pem", "2048")
@@ -143,12 +141,12 @@ def test_prepared_now_and_restarted_later(hosts: dict[str, Host], ansible: Ansib
     starts = host.starts()
     prepared = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_restart": False})
     assert prepared.rc == 0, prepared.output
-    result = prepared.result(host, "dockerfleet.remote_api.daemon_options")
+    result = prepared.result(host, "dockerfleet.remote_api.remote_api")
     assert (result["restarted"], result["restart_due"], host.starts()) == (False, True, starts)
-    assert "has to be restarted" in prepared.stdout
+    assert "has to be restarted" in " ".join(prepared.output.split())
     still = ansible.playbook(SECURE, [host], variables={**PASSPHRASE, "docker_remote_api_restart": False})
     assert (still.rc, still.changed(host)) == (0, 0), still.output
-    assert still.result(host, "dockerfleet.remote_api.daemon_options")["restart_due"] is True
+    assert still.result(host, "dockerfleet.remote_api.remote_api")["restart_due"] is True
     done = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
     assert done.rc == 0, done.output
     assert host.starts() != starts
@@ -202,7 +200,7 @@ def test_the_built_collection_in_an_empty_folder(hosts: dict[str, Host], tmp_pat
 def test_the_library_is_installed_where_it_is_missing(ansible: Ansible, lab: Lab) -> None:
     host = lab.host("library", "trixie", "no-cryptography")
     checked = ansible.playbook(SECURE, [host], "--check", variables=PASSPHRASE)
-    assert (checked.rc, checked.changed(host) >= 2) == (0, True), checked.output
+    assert (checked.rc, checked.changed(host) >= 1) == (0, True), checked.output
     assert host.exec("python3", "-c", "import cryptography", check=False).returncode != 0
     done = ansible.playbook(SECURE, [host], variables=PASSPHRASE)
     assert done.rc == 0, done.output
@@ -247,18 +245,3 @@ def test_plain_tcp_for_everybody_when_that_is_asked_for(hosts: dict[str, Host], 
     assert run("curl", "-sS", "--noproxy", "*", f"http://{host.address}:2375/_ping").stdout == "OK"
     proved = ansible.playbook(SECURE, [host], variables={**variables, "docker_remote_api_verify_from": "controller"})
     assert (proved.rc, proved.changed(host)) == (0, 0), proved.output
-
-
-def test_a_fleet_is_rolled_and_can_be_stopped(hosts: dict[str, Host], ansible: Ansible) -> None:
-    first, second = hosts["first"], hosts["second"]
-    first.sh("echo '{' > /etc/docker/daemon.json")
-    starts = second.starts()
-    rolled = ("-e", "docker_remote_api_serial=1", "-e", "docker_remote_api_max_fail_percentage=0")
-    stopped = ansible.playbook(SECURE, [first, second], *rolled, variables=PASSPHRASE)
-    assert stopped.rc == 2
-    assert re.search(r"daemon\.json:", " ".join(stopped.messages(first)))
-    assert (stopped.of(second), second.starts()) == ([], starts)
-    together = ansible.playbook(SECURE, [first, second], variables=PASSPHRASE)
-    assert together.recap[first.name]["failures"] == 1
-    assert together.recap[second.name]["failures"] == 0, together.output
-    assert info_over_tls(ansible, second) == second.name
