@@ -19,6 +19,10 @@ import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import ListenAddress
 
+# How OpenSSL names the alerts of a server before TLS 1.3 that wants a client's certificate: handshake_failure (RFC 5246,
+# section 7.4.6), or bad_certificate, as Go sends.
+_CERTIFICATE_DEMANDED = ("ALERT_HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE")
+
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
@@ -103,7 +107,7 @@ def presented_certificate(address: ListenAddress, timeout: float) -> bytes | Non
             with context.wrap_socket(plain) as secured:
                 return secured.getpeercert(binary_form=True)
         except ssl.SSLError as exc:
-            if "ALERT_BAD_CERTIFICATE" in (exc.reason or ""):
+            if (exc.reason or "").endswith(_CERTIFICATE_DEMANDED):
                 return None
             raise
 
