@@ -40,10 +40,15 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-# In an hour: whatever the tests make is valid by then, however slow the machine is.
-NOW = datetime.now(UTC) + timedelta(hours=1)
+NOW = datetime.now(UTC)
 SERVER = profiles.Profile("server", "web1.example.com", ("localhost", "127.0.0.1", "::1"), "ecdsa_p256")
 CLIENT = profiles.Profile("client", "admin", (), "ecdsa_p256")
+
+
+@pytest.fixture(autouse=True)
+def _each_test_has_its_own_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a slow machine a CA that a late test makes is not valid yet at the time at which this file was loaded.
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 
 def ensure(path: Path, passphrase: str = PASSPHRASE, *, check_mode: bool = False) -> _authority.AuthorityResult:
