@@ -19,8 +19,8 @@ import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import ListenAddress
 
-# How OpenSSL names the alerts of a server before TLS 1.3 that wants a client's certificate: handshake_failure (RFC 5246,
-# section 7.4.6), or bad_certificate, as Go sends.
+# How OpenSSL names the alerts of a server before TLS 1.3 that wants a client's certificate: handshake_failure
+# (RFC 5246, section 7.4.6), or bad_certificate, as Go sends.
 _CERTIFICATE_DEMANDED = ("ALERT_HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE")
 
 
