@@ -31,6 +31,7 @@ def hosts(lab: Lab) -> dict[str, Host]:
             "adopted": ("forky", "docker-io"),
             "from-host": ("trixie", "docker-ce"),
             "insecure": ("bookworm", "docker-io"),
+            "examples": ("trixie", "docker-ce"),
         }
     )
 
@@ -245,3 +246,26 @@ def test_plain_tcp_for_everybody_when_that_is_asked_for(hosts: dict[str, Host], 
     assert run("curl", "-sS", "--noproxy", "*", f"http://{host.address}:2375/_ping").stdout == "OK"
     proved = ansible.playbook(SECURE, [host], variables={**variables, "docker_remote_api_verify_from": "controller"})
     assert (proved.rc, proved.changed(host)) == (0, 0), proved.output
+
+
+def test_the_example_playbooks(hosts: dict[str, Host], ansible: Ansible) -> None:
+    host = hosts["examples"]
+    examples = sorted((CHECKOUT / "examples").glob("*.yml"))
+    assert {path.name for path in examples} == {"secure.yml", "swarm.yml", "use.yml"}
+    variables = {"vault_docker_ca_passphrase": "a passphrase for tests", "swarm_manager": host.name}
+    for path in examples:
+        checked = ansible.playbook(str(path), [host], "--syntax-check", variables=variables)
+        assert checked.rc == 0, checked.output
+    secured = ansible.playbook(str(CHECKOUT / "examples/secure.yml"), [host], variables=variables)
+    assert secured.rc == 0, secured.output
+    assert {info_over_tls(ansible, host, client) for client in ("admin", "ci")} == {host.name}
+    assert host.argv().count("--log-opt=max-size=10m") == 1
+    used = ansible.playbook(str(CHECKOUT / "examples/use.yml"), [host], variables=variables)
+    assert used.rc == 0, used.output
+    assert f"Docker {host.sh('docker version --format {{.Server.Version}}')}, 0 containers" in used.stdout
+    host.sh("docker swarm init --advertise-addr 127.0.0.1")
+    rolled = {**variables, "docker_remote_api_renew_before_days": 364, "docker_remote_api_certificate_days": 400}
+    drained = ansible.playbook(str(CHECKOUT / "examples/swarm.yml"), [host], variables=rolled)
+    assert drained.rc == 0, drained.output
+    node = "docker node inspect self --format {{.Spec.Availability}}"
+    assert ("Drain the node" in drained.stdout, host.sh(node)) == (True, "active"), drained.output
