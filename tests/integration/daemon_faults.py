@@ -572,7 +572,7 @@ REMOTE_API = [
             fault="fill /etc/docker", undo="umount /etc/docker"),
     _issued("disk-full-at-the-key", UNDONE, "server-key.pem: it cannot be written .No space left",
             between="fill /etc/docker", undo="umount /etc/docker"),
-    _issued("read-only-at-the-waiting-key", REFUSED, "server-key.pem.new: it cannot be written .Read-only",
+    _issued("read-only-at-the-waiting-key", REFUSED, "server-key.pem.new: it cannot be (written|removed) .Read-only",
             fault="read_only /etc/docker", undo="umount /etc/docker"),
     _issued("read-only-at-the-key", UNDONE, "server-key.pem: it cannot be written .Read-only",
             between="read_only /etc/docker", undo="umount /etc/docker"),
