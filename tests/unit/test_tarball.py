@@ -71,6 +71,7 @@ def test_tarball_holds_only_what_serves_a_user(installed: Installed) -> None:
         "README.md",
         "changelogs",
         "docs",
+        "examples",
         *PLUGIN_FOLDERS,
     }
     assert {name for name in installed.names if name.startswith("changelogs/")} == {
