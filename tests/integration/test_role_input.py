@@ -36,7 +36,7 @@ BAD_VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
         "clients.*twice",
     ),
     "no port": ({"docker_remote_api_listen": ["tcp://0.0.0.0"]}, "host, tcp://0.0.0.0: .*port"),
-    "a port above 65535": ({"docker_remote_api_listen": ["tcp://0.0.0.0:65536.*between 1 and 65535"),
+    "a port above 65535": ({"docker_remote_api_listen": ["tcp://0.0.0.0:65536"]}, "65536.*between 1 and 65535"),
     "nowhere to listen": ({"docker_remote_api_listen": []}, "listen: it is empty"),
     "a name that is none": ({"docker_remote_api_server_names": ["not a name"]}, "not a name"),
     "a wrong key type": ({"docker_remote_api_key_type": "rsa_1024"}, "key_type.*ecdsa_p256.*rsa_1024"),
