@@ -392,7 +392,17 @@ def enter(name: str, *command: str) -> list[str]:
         "HOME=/root", "USER=root", "LANG=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     ]  # fmt: skip
-    return ["nsenter", f"--target={first}", "--all", "--", "/usr/bin/env", "-i", "--chdir=/root", *environment, *command]
+    return [
+        "nsenter",
+        f"--target={first}",
+        "--all",
+        "--",
+        "/usr/bin/env",
+        "-i",
+        "--chdir=/root",
+        *environment,
+        *command,
+    ]
 
 
 def inventory(hosts: list[Host]) -> dict[str, object]:
