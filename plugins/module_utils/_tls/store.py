@@ -204,7 +204,7 @@ def lock(directory: str, timeout: float = 60.0) -> t.Iterator[None]:
                 raise errors.locked(path=path, seconds=f"{timeout:g}")
             time.sleep(0.05)
     except OSError as exc:
-        raise files_error(path, "locked", exc) from exc
+        raise files_error(directory, "locked for this run", exc) from exc
     try:
         yield
     finally:
