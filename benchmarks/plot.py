@@ -78,17 +78,17 @@ def bars(plot: Plot, series: Mapping[str, Mapping[str, float]]) -> str:
     parts = frame(plot, list(series), values)
     for number, group in enumerate(groups):
         left = LEFT + number * WIDTH / len(groups)
-        bar = WIDTH / len(groups) / (len(series) + 1)
+        step = WIDTH / len(groups) / (len(series) + 1)
         parts.append(text(left + WIDTH / len(groups) / 2, TOP + HEIGHT + 22, group))
         for place, one in enumerate(series.values()):
             if group not in one:
                 continue
-            x, y = left + bar * (place + 0.5), height_of(one[group], values[-1])
+            x, y = left + step * (place + 0.5), height_of(one[group], values[-1])
             parts.append(
-                f'<rect x="{x:.1f}" y="{y:.1f}" width="{bar * 0.9:.1f}" height="{TOP + HEIGHT - y:.1f}" '
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{step * 0.9:.1f}" height="{TOP + HEIGHT - y:.1f}" '
                 f'fill="{COLORS[place]}"/>'
             )
-            parts.append(text(x + bar * 0.45, y - 5, f"{one[group]:.1f}", size=11))
+            parts.append(text(x + step * 0.45, y - 5, f"{one[group]:.1f}", size=11))
     return document(parts)
 
 

@@ -35,7 +35,9 @@ class Text:
     def fields(self) -> set[str]:
         """The names that its format strings have."""
         found = [
-            name for part in (self.subject, self.cause, self.remedy) for _, name, *_ in string.Formatter().parse(part)
+            name
+            for part in (self.subject, self.cause, self.remedy)
+            for _text, name, *_rest in string.Formatter().parse(part)
         ]
         return {re.split(r"[.\[]", name)[0] for name in found if name is not None}
 
@@ -129,7 +131,7 @@ def uses(name: str) -> Iterator[Use]:
 
 
 def test_there_is_something_to_check() -> None:
-    found = {name for name, _ in catalogue()}
+    found = {name for name, _text in catalogue()}
     assert {f"module_utils/{package}/errors.py" for package in ("_daemon", "_engine", "_tls")} <= found
 
 

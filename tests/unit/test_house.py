@@ -143,7 +143,7 @@ def test_cores_know_nothing_of_ansible() -> None:
         name
         for name in SOURCES
         if room(name) not in ("modules", "action")
-        for dotted, _ in imports(name)
+        for dotted, _node in imports(name)
         if dotted.partition(".")[0] == "ansible"
     }
     assert knowing == MAY_IMPORT_ANSIBLE
@@ -154,7 +154,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{name}:{node.lineno} {node.name} has {lines} lines"
         for name in SOURCES
-        for node, _ in definitions(name)
+        for node, _documented in definitions(name)
         if not isinstance(node, ast.ClassDef) and (lines := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
     ]
     assert long == []
@@ -176,7 +176,7 @@ def test_imports_inside_functions_say_what_they_save() -> None:
     unexplained = []
     for name in SOURCES:
         lines = (PLUGINS / name).read_text(encoding="utf-8").splitlines()
-        for outer, _ in definitions(name):
+        for outer, _documented in definitions(name):
             for node in ast.walk(outer) if not isinstance(outer, ast.ClassDef) else ():
                 if isinstance(node, ast.Import | ast.ImportFrom):
                     above = lines[max(node.lineno - 3, 0) : node.lineno - 1]

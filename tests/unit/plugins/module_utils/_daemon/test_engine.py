@@ -69,7 +69,7 @@ def serve() -> Iterator[Serve]:
         def answer_all() -> None:
             while True:
                 try:
-                    connection, _ = listener.accept()
+                    connection, _address = listener.accept()
                 except OSError:
                     return
                 try:

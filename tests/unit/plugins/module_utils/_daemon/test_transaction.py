@@ -101,7 +101,7 @@ def test_a_change_is_written_and_proven_under_its_journal(host: Host) -> None:
     host.carry_out(host.whole_plan(), report=lambda step: seen.append((host.options.read_bytes(), host.has_journal)))
     assert seen[0] == (OLD, True), "the journal comes before the first write"
     assert seen[-1] == (NEW, False)
-    assert all(journal for _, journal in seen[:-1]), "and stays to the end"
+    assert all(journal for _step, journal in seen[:-1]), "and stays to the end"
     assert len(seen) == REPORTS
     assert host.is_new
     assert (host.new.stat().st_mode & 0o777, host.options.stat().st_mode & 0o777) == (0o600, 0o604)
