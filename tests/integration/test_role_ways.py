@@ -55,7 +55,7 @@ def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:
     variables = {"docker_remote_api_tls": False, "docker_remote_api_daemon_options": {"dns": ["8.8.8.8", "8.8.4.4"]}}
     first = ansible.playbook(SECURE, [host], variables=variables)
     assert first.rc == 0, first.output
-    options = "--host=tcp://127.0.0.1:2375 --dns=8.8.8.8 --dns=8.8.4.4"
+    options = "--host=tcp://127.0.0.1:2375 --tls=false --dns=8.8.8.8 --dns=8.8.4.4"
     assert host.read("/etc/default/docker") == f'DOCKER_OPTS="{options}"\n'
     assert host.sh("curl -sS http://127.0.0.1:2375/_ping") == "OK"
     assert host.sh("docker info --format '{{.Name}}'") == host.name
@@ -69,7 +69,7 @@ def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:
     assert host.sh("curl -sS http://127.0.0.1:2375/_ping || true") == ""
     back = ansible.playbook(SECURE, [host], variables=variables)
     assert back.rc == 0, back.output
-    assert "tls" not in host.read("/etc/default/docker")
+    assert "tlsverify" not in host.read("/etc/default/docker")
     assert host.sh("curl -sS http://127.0.0.1:2375/_ping") == "OK"
 
 
@@ -264,7 +264,7 @@ def test_the_example_playbooks(hosts: dict[str, Host], ansible: Ansible) -> None
     assert used.rc == 0, used.output
     assert f"Docker {host.sh('docker version --format {{.Server.Version}}')}, 0 containers" in used.stdout
     host.sh("docker swarm init --advertise-addr 127.0.0.1")
-    rolled = {**variables, "docker_remote_api_renew_before_days": 364, "docker_remote_api_certificate_days": 400}
+    rolled = {**variables, "docker_remote_api_renew_before_days": 366, "docker_remote_api_certificate_days": 400}
     drained = ansible.playbook(str(CHECKOUT / "examples/swarm.yml"), [host], variables=rolled)
     assert drained.rc == 0, drained.output
     node = "docker node inspect self --format {{.Spec.Availability}}"
