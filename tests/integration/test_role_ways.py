@@ -266,7 +266,7 @@ def test_the_example_playbooks(hosts: dict[str, Host], ansible: Ansible) -> None
     assert used.rc == 0, used.output
     assert f"Docker {host.sh('docker version --format {{.Server.Version}}')}, 0 containers" in used.stdout
     host.sh("docker swarm init --advertise-addr 127.0.0.1")
-    rolled = {**variables, "docker_remote_api_renew_before_days": 364, "docker_remote_api_certificate_days": 400}
+    rolled = {**variables, "docker_remote_api_renew_before_days": 366, "docker_remote_api_certificate_days": 400}
     drained = ansible.playbook(str(CHECKOUT / "examples/swarm.yml"), [host], variables=rolled)
     assert drained.rc == 0, drained.output
     node = "docker node inspect self --format {{.Spec.Availability}}"
