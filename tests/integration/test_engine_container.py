@@ -164,7 +164,7 @@ def engines(lab: Lab) -> dict[str, Host]:
 def told(engines: dict[str, Host], module_ansible: Ansible) -> dict[str, dict[str, Any]]:
     """Return the results of the whole story, by suite and task."""
     env = {"ANSIBLE_PIPELINING": "1"}
-    done = module_ansible.playbook(play(STORY, strategy="free"), engines.values(), env=env)
+    done = module_ansible.playbook(play(STORY, strategy="free"), engines.values(), env=env, timeout=1500)
     assert done.rc == 0, done.output
     assert "Traceback" not in done.output
     return {suite: named(done.of(host)) for suite, host in engines.items()}
