@@ -61,8 +61,8 @@ exec awk 'BEGIN {
     for (number = 10000000; number < 10102400; number++) print number substr(zeros, 10)
 }'
 """
-# The engine puts 8 bytes before each piece of the log of a container without a terminal; the docker client and engine_api
-# take them away again, and so does this.
+# The engine puts 8 bytes before each piece of the log of a container without a terminal; the docker client and
+# engine_api take them away again, and so does this.
 UNFRAME = """perl -e 'while (read(STDIN, $head, 8) == 8) { read(STDIN, $piece, unpack("x4N", $head)); print $piece }'"""
 URL = "http://engine/containers/large/logs?stdout=true"
 LOG: dict[str, Any] = {"path": "/containers/large/logs", "query": {"stdout": True}, "dest": "/root/log"}
