@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 import typing as t
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
@@ -114,7 +114,7 @@ def configure(
             rekey=False,
             renew_before=timedelta(days=30),
         )
-        return _remote_api.configure(_remote_api.Request(daemon, spec), mode, run, datetime.now(UTC), report)
+        return _remote_api.configure(_remote_api.Request(daemon, spec), mode, run, datetime.now(timezone.utc), report)
 
     first = trip(None)
     if first.daemon is not None:
