@@ -188,7 +188,19 @@ CERTIFICATES = [
     _tls("broken-bundle", "2 PEM blocks begin in it and 1 of them", tlscacert="broken-bundle.pem"),
     _tls("garbled-bundle", "certificate 2: the certificate cannot be read", tlscacert="garbled-bundle.pem"),
     Row(
-        "tls-without-verify", REFUSED, "'tls' without 'tlsverify'", options={"tls": True, "tlsverify": None}, fresh=True
+        "tls-without-verify",
+        REFUSED,
+        "'tls' without 'tlsverify'",
+        options={"tls": True, "tlsverify": None},
+        request={"allow_insecure": True},
+        fresh=True,
+    ),
+    Row(
+        "open-to-everybody",
+        REFUSED,
+        "listen on tcp://0.0.0.0:2376 without tlsverify: .*allow_insecure",
+        options={"tlsverify": None},
+        fresh=True,
     ),
 ]
 

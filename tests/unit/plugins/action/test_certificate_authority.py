@@ -117,7 +117,9 @@ def test_many_hosts_at_once_make_one_authority_and_one_client(stage: Stage) -> N
     task = {**authority(clients=CLIENTS[:1]), "run_once": False}
     made = stage.play(task, hosts=hosts, arguments=("--forks", "6"), variables=ABSENT)
     results = [made.result(host, AUTHORITY) for host in hosts]
-    assert sorted(one["changed"] for one in results) == [False] * 5 + [True]
+    # One host makes the CA, and one issues the client's certificate: the same one, or the next to get the lock.
+    assert sum(one["clients"][0]["issued"] for one in results) == 1
+    assert sum(one["changed"] for one in results) in (1, 2)
     assert len({one["fingerprint_sha256"] for one in results}) == 1
     assert len({one["clients"][0]["serial"] for one in results}) == 1
     assert not [name for name in stage.files() if name.endswith((".lock", ".new", ".tmp"))]
