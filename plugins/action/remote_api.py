@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
@@ -63,10 +63,28 @@ class ActionModule(ActionBase):
         """Whether nothing is to be changed on the host."""
         return bool(self._task.check_mode or self._options["plan_only"])
 
+    @property
+    def _inventory_name(self) -> str:
+        """The host's name in the inventory."""
+        return str(self._task_vars.get("inventory_hostname"))
+
+    def _renew_before_days(self) -> int:
+        """Return how many days before its end the host's certificate is renewed, its share of the spread included.
+
+        Raises RemoteApiError if that can be as much as the certificate's days.
+        """
+        names_of_days = ("certificate_days", "renew_before_days", "renew_spread_days")
+        days, before, spread = (int(self._options[name]) for name in names_of_days)
+        profiles.validity(days, None, before)
+        if not 0 <= spread < days - before:
+            raise _remote_api.bad_spread(spread=spread, most=days - before - 1)
+        return before + _issuing.share_of_spread(self._inventory_name, spread)
+
     def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result for a host that speaks TLS, after seeing to the CA and the clients on the controller."""
         library.require(sys.executable)
         sent["names"] = self._server_names()
+        sent["renew_before_days"] = self._renew_before_days()
         now = datetime.now(UTC)
         ensured = self._ensure_authority(now)
         if ensured.authority:
@@ -79,7 +97,7 @@ class ActionModule(ActionBase):
     ) -> dict[str, t.Any]:
         """Return the host's result: one round trip, or two if its certificate is due. Raises RemoteApiError."""
         options = self._options
-        lifetime = profiles.validity(options["certificate_days"], None, options["renew_before_days"]).lifetime
+        lifetime = timedelta(days=options["certificate_days"])
         wanted = profiles.profile("server", None, sent["names"], options["key_type"])
         first = self._run_module(sent)
         if first.get("missing_library") and options["install_dependencies"]:
@@ -94,8 +112,7 @@ class ActionModule(ActionBase):
             return first
         if self._only_look or authority is None:
             return _predict(first, wanted, authority, now + lifetime, self._task.check_mode)
-        host = str(self._task_vars.get("inventory_hostname"))
-        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, host)
+        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, self._inventory_name)
         if signed.warning:
             self._display.warning(signed.warning)
         second = self._run_module({**sent, "certificate": signed.pem})
@@ -107,9 +124,8 @@ class ActionModule(ActionBase):
 
         An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
         """
-        inventory_name = str(self._task_vars.get("inventory_hostname"))
-        address = str(self._task_vars.get("ansible_host") or inventory_name)
-        usable, left_out = names.split_names([inventory_name, address])
+        address = str(self._task_vars.get("ansible_host") or self._inventory_name)
+        usable, left_out = names.split_names([self._inventory_name, address])
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import session
@@ -59,6 +59,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "client_days": {"type": "int"},
     "certificate_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
+    "renew_spread_days": {"type": "int", "default": 0},
     "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(KEY_TYPES)},
     "daemon_options": {"type": "dict", "default": {}},
     "options_file": {"type": "path"},
@@ -98,6 +99,11 @@ not_loopback = RequestError.text(
     "listen, {addresses}",
     "this is not a loopback address, and without TLS everybody who reaches it is root on the host",
     "Use TLS, listen on tcp://127.0.0.1:2375, or set allow_insecure if you accept that.",
+)
+bad_spread = RequestError.text(
+    "renew_spread_days, {spread}",
+    "a certificate has to be used for at least a day before it is renewed",
+    "Set it from 0 to {most}, which is certificate_days less renew_before_days and one.",
 )
 own_option = RequestError.text(
     "daemon_options, {names}",
@@ -197,6 +203,13 @@ def configure(
         # Without CA certificates, which happens in check mode alone, the CA is still to be made.
         due = bool(certificate.reasons) or request.certificate.ca_certificate is None
         plan = opened.plan(request.daemon, certificate.changes, certificate_due=due)
+        if plan.restart_reasons and not due and mode.restart != "never":
+            # Renewed along with a restart, the certificate needs no restart of its own soon.
+            along = replace(request.certificate, at_half_life=True)
+            renewed = deployment.plan(along, now, generate_key=not mode.check)
+            if renewed.reasons:
+                certificate, due = renewed, True
+                plan = opened.plan(request.daemon, certificate_due=True)
         if due and not mode.check:
             deployment.write_waiting_key(certificate)
             return Outcome(plan, certificate, None)

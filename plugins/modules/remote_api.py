@@ -116,9 +116,19 @@ options:
     type: int
     default: 365
   renew_before_days:
-    description: A certificate with fewer days left is renewed, with the same key.
+    description:
+      - A certificate with fewer days left is renewed, with the same key.
+      - When the daemon has to be restarted for another reason, the host's certificate is renewed along once half of its
+        validity period is over. That saves the restart that its renewal would take later.
     type: int
     default: 30
+  renew_spread_days:
+    description:
+      - Renew the host's certificate up to this many days earlier than O(renew_before_days) says, so that a fleet that
+        was set up in one hour is not restarted in one hour. How many days depends on the host's name in the inventory.
+      - The sum of both has to be less than O(certificate_days).
+    type: int
+    default: 0
   key_type:
     description: The type of the host's key.
     type: str
@@ -377,6 +387,8 @@ def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
         exact=True,
         rekey=False,
         renew_before=timedelta(days=options["renew_before_days"]),
+        # A certificate that was requested because of its half-life must not be taken for one that is not needed.
+        at_half_life=options["certificate"] is not None,
     )
 
 

@@ -11,6 +11,7 @@ No module is run and nobody else is become: the files belong to the user who run
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import typing as t
@@ -80,6 +81,12 @@ def predict(
         after["authorities"] = [certificates.fingerprint(one) for one in bundle]
         predicted["diff"] = {**result["diff"], "after": after}
     return predicted
+
+
+def share_of_spread(name: str, days: int) -> int:
+    """Return a number of days from 0 to ``days`` that depends on the host's name alone, evenly for many names."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (days + 1)
 
 
 @dataclass(frozen=True)
@@ -184,4 +191,13 @@ def ensure_authority(options: t.Mapping[str, t.Any], now: datetime, check_mode: 
     return Ensured(done.authority, done.existed, changed, results, warnings)
 
 
-__all__ = ("Client", "Ensured", "clients_of", "ensure_authority", "ensure_client", "ensure_here", "predict")
+__all__ = (
+    "Client",
+    "Ensured",
+    "clients_of",
+    "ensure_authority",
+    "ensure_client",
+    "ensure_here",
+    "predict",
+    "share_of_spread",
+)

@@ -56,8 +56,11 @@ def openssl(*words: str, cwd: str | Path = PKI, given: str = "") -> str:
     return done.stdout
 
 
-def sign(csr: str, names: t.Sequence[str], offer: str, days: int) -> str:
-    """Return a certificate (PEM) for the CSR: a ``good`` one, or one with the fault that ``offer`` names."""
+def sign(csr: str, names: t.Sequence[str], offer: str, days: int, age: int = 0) -> str:
+    """Return a certificate (PEM) for the CSR: a ``good`` one, or one with the fault that ``offer`` names.
+
+    It was valid for ``age`` days and will be for ``days``.
+    """
     authority = "other-ca" if offer == "other-ca" else "ca"
     if offer == "other-key":
         csr = openssl("req", "-new", "-key", "other-key.pem", "-subj", f"/CN={names[0]}")
@@ -70,13 +73,16 @@ def sign(csr: str, names: t.Sequence[str], offer: str, days: int) -> str:
         "authorityKeyIdentifier=keyid:always",
         *([] if offer == "no-names" else [f"subjectAltName={','.join(entries)}"]),
     ]
-    dates = ["-startdate", "20240101000000Z", "-enddate", "20240201000000Z"] if offer == "expired" else []
+    now = datetime.now(timezone.utc)
+    start, end = ((now + timedelta(days=offset)).strftime("%Y%m%d%H%M%SZ") for offset in (-age, days))
+    if offer == "expired":
+        start, end = "20240101000000Z", "20240201000000Z"
     with tempfile.TemporaryDirectory(dir=FAULTS) as directory:
         for name, text in {"index": "", "ca.cnf": CONFIGURATION, "ext": "\n".join(extensions), "csr": csr}.items():
             Path(directory, name).write_text(text)
         ca = ["-cert", str(PKI / f"{authority}.pem"), "-keyfile", str(PKI / f"{authority}-key.pem")]
         words = ["-config", "ca.cnf", "-in", "csr", "-extfile", "ext", "-out", "signed", *ca]
-        openssl("ca", "-batch", "-notext", *words, *(dates or ["-days", str(days)]), cwd=directory)
+        openssl("ca", "-batch", "-notext", *words, "-startdate", start, "-enddate", end, cwd=directory)
         return Path(directory, "signed").read_text()
 
 
@@ -113,6 +119,7 @@ def configure(
             exact=True,
             rekey=False,
             renew_before=timedelta(days=30),
+            at_half_life=certificate is not None,
         )
         return _remote_api.configure(_remote_api.Request(daemon, spec), mode, run, datetime.now(timezone.utc), report)
 
@@ -178,8 +185,11 @@ def journal_modes() -> dict[str, str]:
     return {path: f"{stat.S_IMODE(os.stat(path).st_mode):04o}" for path in paths}
 
 
-def reissue(days: int) -> None:
-    """Put another certificate for the present key in place by hand, with a time long before the daemon's start."""
+def reissue(days: int, age: int) -> None:
+    """Put another certificate for the present key in place by hand, with a time long before the daemon's start.
+
+    The certificate is ``age`` days old and valid for ``days`` more.
+    """
     csr = openssl("req", "-new", "-key", KEY, "-subj", f"/CN={NAMES[0]}")
-    Path(CERTIFICATE).write_text(sign(csr, NAMES, "good", days))
+    Path(CERTIFICATE).write_text(sign(csr, NAMES, "good", days, age))
     os.utime(CERTIFICATE, (1_600_000_000, 1_600_000_000))

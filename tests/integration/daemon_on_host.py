@@ -303,8 +303,8 @@ tls_by_hand() {
     cat other-ca.pem other-ca.pem >/etc/docker/ca.pem
     touch -d 2021-02-03T04:05:06.789 /etc/docker/*.pem
 }
-# Another certificate for the same key, put in place by hand with an old time, that ends in so many days.
-reissue() { python3 /root/faults/on_host.py reissue "$1"; }
+# Another certificate for the same key, put in place by hand with an old time: reissue DAYS-LEFT AGE-IN-DAYS
+reissue() { python3 /root/faults/on_host.py reissue "$@"; }
 cold_start() {
     systemctl stop docker.socket docker.service 2>/dev/null || true
     systemctl daemon-reload
@@ -413,7 +413,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "immutable":
         set_immutable(sys.argv[3], sys.argv[2] == "on")
     elif sys.argv[1] == "reissue":
-        certificates.reissue(int(sys.argv[2]))
+        certificates.reissue(*map(int, sys.argv[2:]))
     elif sys.argv[1] == "serve":
         serve()
     else:

@@ -29,7 +29,7 @@ def _make_authority(directory: Path, name: str) -> None:
     """Make an authority: NAME.pem and NAME-key.pem."""
     _make_key(directory, f"{name}-key.pem")
     _openssl(
-        directory, "req", "-x509", "-new", "-key", f"{name}-key.pem", "-subj", f"/CN={name}", "-days", "30",
+        directory, "req", "-x509", "-new", "-key", f"{name}-key.pem", "-subj", f"/CN={name}", "-days", "400",
         "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", f"{name}.pem",
     )  # fmt: skip
 

@@ -39,6 +39,7 @@ class CertificateSpec:
 
     ``ca_certificate`` (PEM) is what to trust; None: the file that is there. ``certificate`` (PEM) is to be put in
     place, followed by intermediate ones; None: look whether one is due. ``exact``: see inspection.Criteria.
+    ``at_half_life``: a certificate of which half the validity period is over is due, too.
     """
 
     profile: profiles.Profile
@@ -49,6 +50,7 @@ class CertificateSpec:
     exact: bool
     rekey: bool
     renew_before: timedelta
+    at_half_life: bool = False
 
     @property
     def directory_mode(self) -> int:
@@ -133,6 +135,8 @@ def _reasons(
         found += inspection.reasons(stored.chain, criteria, now)
     if spec.rekey and spec.certificate is None:
         found.append("a new key is asked for")
+    if spec.at_half_life and not found and inspection.is_past_half_life(stored.chain[0], criteria, now):
+        found.append("half of its validity period is over, and the daemon restarts anyway")
     return found
 
 

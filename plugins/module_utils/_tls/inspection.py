@@ -93,6 +93,18 @@ def _issuer_differs(chain: t.Sequence[x509.Certificate], criteria: Criteria) -> 
     return [] if fits else [f"it was issued by another authority ({certificates.issuer(chain[0])})"]
 
 
+def _ends_with_authority(certificate: x509.Certificate, criteria: Criteria) -> bool:
+    """Return whether a new certificate would end no later, since the CA ends on the same day."""
+    end = certificates.not_after(certificate)
+    return criteria.exact and bool(criteria.anchors) and end >= certificates.not_after(criteria.anchors[0])
+
+
+def is_past_half_life(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> bool:
+    """Return whether half of the certificate's validity period is over, and a new one would end later."""
+    start, end = certificates.not_before(certificate), certificates.not_after(certificate)
+    return now > start + (end - start) / 2 and not _ends_with_authority(certificate, criteria)
+
+
 def _dates(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> list[str]:
     """Return the reason why the certificate's dates do not do.
 
@@ -103,8 +115,7 @@ def _dates(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> 
         return [f"it is expired since {certificates.iso(end)}"]
     if now < start:
         return [f"it is not valid before {certificates.iso(start)}"]
-    ends_with_authority = criteria.exact and criteria.anchors and end >= certificates.not_after(criteria.anchors[0])
-    if end - now < criteria.renew_before and not ends_with_authority:
+    if end - now < criteria.renew_before and not _ends_with_authority(certificate, criteria):
         hours = criteria.renew_before // timedelta(hours=1)
         left = f"{hours // 24} days" if hours % 24 == 0 and hours > 24 else f"{hours} hours"
         return [f"it has less than {left} left (it ends on {certificates.iso(end)})"]
@@ -151,4 +162,4 @@ def check_anchors(anchors: t.Sequence[x509.Certificate], subject: str, now: date
         raise errors.wrong_clock(now=certificates.iso(now), bound=f"until {certificates.iso(end)}")
 
 
-__all__ = ("Criteria", "check_anchors", "reasons")
+__all__ = ("Criteria", "check_anchors", "is_past_half_life", "reasons")

@@ -190,6 +190,17 @@ def test_renewal_changes_one_file(machine: Machine) -> None:
     assert list(after) == FILES
 
 
+def test_at_half_life_it_is_renewed_along_with_a_restart(machine: Machine) -> None:
+    machine.issue()
+    assert not machine.run(after=190 * DAYS).reasons
+    machine.change(at_half_life=True)
+    assert not machine.run(after=180 * DAYS).reasons
+    first, second = machine.issue(after=190 * DAYS)
+    assert first.reasons == ["half of its validity period is over, and the daemon restarts anyway"]
+    assert second.issued
+    assert not machine.run(after=190 * DAYS).reasons
+
+
 def test_asking_again_while_a_certificate_is_due_changes_nothing(machine: Machine) -> None:
     first, again = machine.run(), machine.run()
     assert (first.changed, again.changed) == (True, False)
