@@ -29,7 +29,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_
 
 _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
-_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key"})
+_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir"})
 _ALWAYS = ("localhost", "127.0.0.1")
 _LIBRARY = {"name": "python3-cryptography", "state": "present", "update_cache": True}
 
@@ -135,14 +135,14 @@ class ActionModule(ActionBase):
     def _ensure_authority(self, now: datetime) -> _issuing.Ensured:
         """Make sure of the CA and the clients on the controller. Raises RemoteApiError."""
         options = self._options
-        if options["ca_path"] is not None:
-            options["ca_path"] = self._loader.path_dwim(options["ca_path"])
-        elif options["ca_key"] is None:
+        if options["ca_path"] is None and options["ca_key"] is None:
             raise _remote_api.no_authority()
+        for name in ("ca_path", "ledger_dir"):
+            options[name] = options[name] and self._loader.path_dwim(options[name])
         named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
-        same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days")
+        same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days", "ledger_dir")
         wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
-        wanted.update(client_days=options["client_days"] or options["certificate_days"], ledger_dir=None)
+        wanted.update(client_days=options["client_days"] or options["certificate_days"])
         done = _issuing.ensure_authority(wanted, now, self._task.check_mode)
         for warning in done.warnings:
             self._display.warning(warning)

@@ -41,6 +41,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ca_passphrase": {"type": "str", "no_log": True},
     "ca_certificate": {"type": "str"},
     "ca_key": {"type": "str", "no_log": True},
+    "ledger_dir": {"type": "path"},
     "certificate": {"type": "str"},
     "ca_common_name": {"type": "str", "default": "Docker Remote API CA"},
     "ca_days": {"type": "int", "default": 3650},

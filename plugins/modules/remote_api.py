@@ -71,8 +71,16 @@ options:
     description: The CA's certificate as PEM text, instead of O(ca_path), for controllers without a disk of their own.
     type: str
   ca_key:
-    description: The CA's key as PEM text. It does not leave the controller.
+    description:
+      - The CA's key as PEM text, encrypted with O(ca_passphrase) or not at all. It does not leave the controller, and
+        is written to no disk there.
+      - Without O(ca_path) there is no directory for O(clients), so there can be none.
     type: str
+  ledger_dir:
+    description:
+      - A directory on the controller that gets a copy of each certificate issued, called by its serial number.
+      - If it is not given, that is C(issued) in O(ca_path), and with O(ca_key) no copies are kept.
+    type: path
   certificate:
     description:
       - The signed certificate (PEM) for the host's waiting key. The controller's half sets this for the second round
