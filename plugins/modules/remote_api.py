@@ -151,6 +151,18 @@ options:
       fail: Fail before anything is changed, and name all of them.
       move: Take the key out of C(daemon.json), and keep a backup beside it.
     default: fail
+  on_unread_options:
+    description:
+      - What to do with options in the options file that the unit has never read, so that the daemon would take them now
+        for the first time. The packages of Docker Inc., for example, ignore C(/etc/default/docker), and an old
+        C(--data-root) there would make all containers disappear.
+      - Options which are requested with the same value, or taken away, need no decision.
+    type: str
+    choices:
+      fail: Fail before anything is changed, and show them.
+      adopt: Keep them; the daemon takes them from now on. What is requested counts for more.
+      discard: Take all of them out of the file, and keep a backup beside it.
+    default: fail
   live_restore:
     description:
       - Whether containers keep running while the daemon is stopped, including during the restart that enables it. By
@@ -428,6 +440,8 @@ def main() -> None:
     except RemoteApiError as exc:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBackError))
     for warning in outcome.certificate.warnings if outcome.certificate else ():
+        module.warn(warning)
+    for warning in outcome.daemon.warnings if outcome.daemon else ():
         module.warn(warning)
     if outcome.daemon and outcome.daemon.containers_stopped:
         verb = "would stop" if check or outcome.daemon.restart_due else "stopped"

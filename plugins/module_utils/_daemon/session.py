@@ -55,6 +55,7 @@ class Outcome:
     restart_due: bool
     undone: tuple[str, ...]
     containers_stopped: int
+    warnings: tuple[str, ...]
 
 
 def ignore(step: str) -> None:
@@ -112,7 +113,7 @@ class Session:
                 change = transaction.Transaction(plan, daemon, Journal(plan.service), timing, self._report)
                 change.run(restart=restart)
         changed = bool(plan.changes or restart or self.undone)
-        return Outcome(plan, changed, restart, restart_due and not restart, self.undone, stopped)
+        return Outcome(plan, changed, restart, restart_due and not restart, self.undone, stopped, plan.warnings)
 
 
 def configure(request: Request, mode: Mode, run: Run, report: Report = ignore) -> Outcome:
