@@ -103,6 +103,9 @@ options:
   restart:
     description:
       - Whether to restart the daemon. Without C(live-restore) a restart stops all containers.
+      - A service that was stopped on purpose stays so, unless this is V(always). That means that it is inactive without
+        having failed, and neither its socket unit nor a failed start at boot is the reason. All is prepared, and a
+        warning says so.
     type: str
     choices:
       when_needed: Restart it when it does not run yet with what is configured.
@@ -190,7 +193,7 @@ restarted:
   type: bool
   sample: true
 restart_due:
-  description: Whether a restart is still due, since O(restart=never).
+  description: Whether a restart is still due, since O(restart=never) or the service was stopped on purpose.
   returned: success
   type: bool
   sample: false
@@ -303,9 +306,6 @@ def main() -> None:
         module.fail_json(msg=str(problem), rolled_back=isinstance(problem, RolledBackError))
     for warning in outcome.warnings:
         module.warn(warning)
-    if outcome.containers_stopped:
-        verb = "would stop" if module.check_mode or outcome.restart_due else "stopped"
-        module.warn(f"The restart {verb} {outcome.containers_stopped} running containers, since live-restore is off.")
     module.exit_json(**_result(outcome))
 
 

@@ -171,6 +171,8 @@ options:
   restart:
     description:
       - Whether to restart the daemon if a restart is due. With V(false) everything is prepared, see RV(restart_due).
+      - A service that was stopped on purpose stays so. All is prepared, and a warning says so. A service that has
+        failed, or that its socket unit is about to start, was not stopped on purpose.
     type: bool
     default: true
   timeout:
@@ -316,7 +318,7 @@ restarted:
   type: bool
   sample: true
 restart_due:
-  description: Whether a restart is still due, since O(restart=false).
+  description: Whether a restart is still due, since O(restart=false) or the service was stopped on purpose.
   returned: success
   type: bool
   sample: false
@@ -443,14 +445,6 @@ def main() -> None:
         module.warn(warning)
     for warning in outcome.daemon.warnings if outcome.daemon else ():
         module.warn(warning)
-    if outcome.daemon and outcome.daemon.containers_stopped:
-        verb = "would stop" if check or outcome.daemon.restart_due else "stopped"
-        count = outcome.daemon.containers_stopped
-        module.warn(f"The restart {verb} {count} running containers, since live-restore is off.")
-    if outcome.daemon and outcome.daemon.restart_due:
-        module.warn(
-            f"The daemon has to be restarted ({', '.join(outcome.plan.restart_reasons)}), but restart is false."
-        )
     result = result_of(outcome)
     due = result["changed"]
     if params["plan_only"] and not module.check_mode:

@@ -22,6 +22,7 @@ DONE = "done"  # no fault for us: it works all the same
 KILLED = "killed"  # with all that it had started, as when the power is lost
 RESCUED = "rescued"  # killed alone: what it had started sees to the end
 DOWN = "not rolled back"
+STOPPED = "stays stopped"  # all is written, and the daemon that was stopped on purpose is not started
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,17 @@ SYSTEMD = [
         "",
         "hit_start_limit",
     ),
-    Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service"),
+    Row("stopped", STOPPED, "", "systemctl stop docker.socket docker.service", "cold_start"),
+    Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service", mode={"restart": "always"}),
+    Row("socket-waits", DONE, "", "systemctl stop docker.service", restarted=True),
+    Row(
+        "failed",
+        DONE,
+        "it is failed",
+        DROP_IN.format("Restart=no\\n", "aaa") + "; systemctl kill -s KILL docker.service; sleep 1",
+        NO_DROP_IN.format("aaa"),
+        restarted=True,
+    ),
     Row(
         "unit-in-etc",
         DONE,

@@ -78,3 +78,58 @@ def test_options_that_nobody_read_and_containers_in_sight(lab: Lab, ansible: Ans
     moved = secure(ansible, host, daemon_options={"data-root": "/mnt/new"})
     assert moved.rc == 0, moved.output
     assert (host.sh(ROOT), host.sh(NAMES)) == ("/mnt/new", "")
+
+
+ACTIVE = "systemctl is-active docker.service docker.socket | xargs"
+NOT_ENABLED = "docker.service is not enabled: after a reboot the API is gone until somebody starts it."
+
+
+def warnings(done: Run, host: Host) -> str:
+    """Return the warnings of the host's result."""
+    return " ".join(done.result(host, "dockerfleet.remote_api.remote_api").get("warnings", []))
+
+
+def test_a_daemon_that_was_stopped_stays_so(lab: Lab, ansible: Ansible) -> None:
+    host = lab.host("stopped", "trixie", "docker-ce")
+    image = host.make_image()
+    host.sh(f"docker run -d --restart always --stop-signal KILL --name with-the-daemon {image}")
+    host.sh("systemctl stop docker.socket docker.service")
+    checked = secure(ansible, host, "--check")
+    assert (checked.rc, checked.changed(host) > 0) == (0, True), checked.output
+    for changed in (True, False):
+        prepared = secure(ansible, host)
+        assert prepared.rc == 0, prepared.output
+        assert (prepared.changed(host) > 0) == changed, prepared.output
+        assert "docker.service is stopped and stays so." in warnings(prepared, host)
+        result = prepared.result(host, "dockerfleet.remote_api.remote_api")
+        assert (result["restarted"], result["restart_due"], "checks" in result) == (False, True, False)
+        assert host.sh(f"{ACTIVE}; pgrep dockerd || true") == "inactive inactive"
+    host.sh("systemctl start docker.service")
+    assert info_over_tls(ansible, host) == host.name
+    assert host.sh("docker ps --format '{{.Names}}'") == "with-the-daemon"
+    proved = secure(ansible, host)
+    assert (proved.rc, proved.changed(host), warnings(proved, host)) == (0, 0, ""), proved.output
+
+    # The socket unit would start it with the next connection.
+    host.sh("systemctl stop docker.service")
+    woken = secure(ansible, host, daemon_options={"label": ["a=b"]})
+    assert (woken.rc, host.sh(ACTIVE), host.argv()[-1]) == (0, "active active", "--label=a=b"), woken.output
+
+    # A service that has failed is started.
+    host.write("/etc/systemd/system/docker.service.d/no.conf", "[Service]\nRestart=no\n")
+    host.sh("systemctl daemon-reload; systemctl kill --signal KILL docker.service; sleep 1")
+    assert host.sh(ACTIVE).startswith("failed")
+    mended = secure(ansible, host)
+    assert (mended.rc, host.sh(ACTIVE)) == (0, "active active"), mended.output
+
+    # One that no boot starts is said, whether it runs or not.
+    host.sh("systemctl disable docker.service docker.socket")
+    said = secure(ansible, host)
+    assert (said.rc, said.changed(host)) == (0, 0), said.output
+    assert NOT_ENABLED in warnings(said, host)
+    host.reboot()
+    assert host.sh(ACTIVE) == "inactive inactive"
+    still = secure(ansible, host, daemon_options={"label": ["a=c"]})
+    assert (still.rc, host.sh(ACTIVE)) == (0, "inactive inactive"), still.output
+    assert "docker.service is stopped and stays so." in warnings(still, host)
+    assert NOT_ENABLED in warnings(still, host)

@@ -113,7 +113,7 @@ class Plan:
 
     ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
     daemon need not be restarted. ``moves_data``: an option is requested with which the engine may leave its containers
-    behind. ``warnings`` are for the user.
+    behind. ``stays_stopped``: the service was stopped on purpose. ``warnings`` are for the user.
     """
 
     service: str
@@ -132,6 +132,7 @@ class Plan:
     running: Process | None
     reload_due: bool
     moves_data: bool = False
+    stays_stopped: bool = False
     warnings: tuple[str, ...] = ()
     restart_reasons: tuple[str, ...] = ()
 

@@ -96,7 +96,7 @@ class Transaction:
         if restart and self._plan.running and not self._plan.moves_data:
             self._inventory = read_inventory(self._plan.before)
         with guarded(lambda: self._finish_or_undo(restart=restart)):
-            undo = self._journal.begin(self._plan.changes)
+            undo = self._journal.begin(self._plan.changes, restarts=restart)
             self._report("journal written")
             try:
                 self._apply(restart=restart)
@@ -276,14 +276,20 @@ def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Repor
         report("systemd reloaded after that")
     except RemoteApiError:
         with contextlib.suppress(RemoteApiError):
-            service.start_if_down(timing.revive)
+            _start_if_left_down(undo, service, timing)
         raise
     return tuple(restored)
 
 
-def finish_undo(journal: Journal, service: Service, timing: Timing) -> None:
+def _start_if_left_down(undo: Undo, service: Service, timing: Timing) -> None:
+    """Start the daemon if it may be the interrupted run that left it down. Raises RemoteApiError."""
+    if undo.restarts:
+        service.start_if_down(timing.revive)
+
+
+def finish_undo(undo: Undo, journal: Journal, service: Service, timing: Timing) -> None:
     """Start the daemon if the interrupted run left it down, then remove the journal. Raises RemoteApiError."""
-    service.start_if_down(timing.revive)
+    _start_if_left_down(undo, service, timing)
     close_journal(journal, service, reload_due=True)
 
 

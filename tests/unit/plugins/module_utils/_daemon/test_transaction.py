@@ -346,9 +346,20 @@ def test_the_next_run_puts_back_what_nobody_did(host: Host) -> None:
     assert host.disk() == host.before
     assert host.has_journal
     assert host.requests == ["daemon-reload"]
-    transaction.finish_undo(host.journal, host.service, TIMING)
+    transaction.finish_undo(undo, host.journal, host.service, TIMING)
     assert (host.is_old, host.runs_with) == (True, OLD)
     assert host.requests == ["daemon-reload", RESET, RESTART, "daemon-reload"]
+
+
+def test_a_daemon_that_the_interrupted_run_did_not_restart_is_not_started(host: Host) -> None:
+    host.journal.begin(host.whole_plan().changes, restarts=False)
+    host.options.write_bytes(NEW)
+    host.stop()
+    undo = host.journal.pending()
+    assert undo
+    transaction.undo_interrupted(undo, host.service, TIMING, lambda step: None)
+    transaction.finish_undo(undo, host.journal, host.service, TIMING)
+    assert (host.is_old, host.runs_with) == (True, None)
 
 
 def test_if_it_cannot_the_daemon_is_started_all_the_same(host: Host) -> None:
