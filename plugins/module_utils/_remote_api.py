@@ -67,6 +67,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "options_variable": {"type": "str"},
     "unit_wiring": {"type": "str", "choices": ["drop_in", "edit", "none"], "default": "drop_in"},
     "on_conflict": {"type": "str", "choices": ["fail", "move"], "default": "fail"},
+    "on_unread_options": {"type": "str", "choices": ["fail", "adopt", "discard"], "default": "fail"},
     "live_restore": {"type": "bool"},
     "restart": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
@@ -176,6 +177,7 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
         service=SERVICE,
         unit_wiring=options["unit_wiring"],
         on_conflict=options["on_conflict"],
+        on_unread_options=options["on_unread_options"],
         live_restore=options["live_restore"],
         allow_insecure=options["allow_insecure"],
     )

@@ -94,7 +94,10 @@ def unit_name(service: str) -> str:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """What systemd says of a service: ``active`` as in ``active``, ``failed``, ``activating``; its main process."""
+    """What systemd says of a service: ``active`` as in ``active``, ``failed``, ``activating``; its main process.
+
+    ``at_boot``: it is enabled, or an other unit wants it. ``has_begun``: it has begun to start since the host booted.
+    """
 
     load: str
     active: str
@@ -104,11 +107,22 @@ class ServiceState:
     restarts: int
     needs_reload: bool
     has_job: bool
+    at_boot: bool = True
+    has_begun: bool = True
 
     @property
     def is_running(self) -> bool:
         """Whether the service has started and has a main process."""
         return self.active in ("active", "reloading") and self.main_pid > 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped it, or nobody means it to run; a socket unit may start it all the same.
+
+        A service that is to start at boot and never began to was not stopped: a unit that it needs has failed.
+        """
+        ended_well = self.active == "inactive" and self.result == "success" and not self.has_job
+        return ended_well and (self.has_begun or not self.at_boot)
 
     @property
     def has_failed(self) -> bool:
@@ -145,7 +159,12 @@ class Systemd:
             "NRestarts",
             "NeedDaemonReload",
             "Job",
+            "UnitFileState",
+            "WantedBy",
+            "RequiredBy",
+            "InactiveExitTimestampMonotonic",
         )
+        enabled = found.get("UnitFileState") not in ("disabled", "linked")
         return ServiceState(
             load=found.get("LoadState", ""),
             active=found.get("ActiveState", ""),
@@ -155,6 +174,8 @@ class Systemd:
             restarts=int(found.get("NRestarts") or 0),
             needs_reload=found.get("NeedDaemonReload") == "yes",
             has_job=found.get("Job", "") not in ("", "0"),
+            at_boot=enabled or bool(found.get("WantedBy") or found.get("RequiredBy")),
+            has_begun=found.get("InactiveExitTimestampMonotonic") != "0",
         )
 
     def loaded_command(self) -> str:

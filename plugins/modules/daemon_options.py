@@ -76,6 +76,18 @@ options:
       fail: Fail before anything is changed, and name all of them.
       move: Take the key out of C(daemon.json), and keep a backup beside it.
     default: fail
+  on_unread_options:
+    description:
+      - What to do with options in the options file that the unit has never read, so that the daemon would take them now
+        for the first time. The packages of Docker Inc., for example, ignore C(/etc/default/docker), and an old
+        C(--data-root) there would make all containers disappear.
+      - Options which are requested with the same value, or taken away, need no decision.
+    type: str
+    choices:
+      fail: Fail before anything is changed, and show them.
+      adopt: Keep them; the daemon takes them from now on. What is requested counts for more.
+      discard: Take all of them out of the file, and keep a backup beside it.
+    default: fail
   daemon_json:
     description:
       - The path of C(daemon.json). By default the one on the daemon's command line, or else C(/etc/docker/daemon.json).
@@ -91,6 +103,9 @@ options:
   restart:
     description:
       - Whether to restart the daemon. Without C(live-restore) a restart stops all containers.
+      - A service that was stopped on purpose stays so, unless this is V(always). That means that it is inactive without
+        having failed, and neither its socket unit nor a failed start at boot is the reason. All is prepared, and a
+        warning says so.
     type: str
     choices:
       when_needed: Restart it when it does not run yet with what is configured.
@@ -178,7 +193,7 @@ restarted:
   type: bool
   sample: true
 restart_due:
-  description: Whether a restart is still due, since O(restart=never).
+  description: Whether a restart is still due, since O(restart=never) or the service was stopped on purpose.
   returned: success
   type: bool
   sample: false
@@ -232,6 +247,7 @@ _ARGUMENT_SPEC: dict[str, t.Any] = {
     "service": {"type": "str", "default": "docker.service"},
     "unit_wiring": {"type": "str", "choices": ["drop_in", "edit", "none"], "default": "drop_in"},
     "on_conflict": {"type": "str", "choices": ["fail", "move"], "default": "fail"},
+    "on_unread_options": {"type": "str", "choices": ["fail", "adopt", "discard"], "default": "fail"},
     "daemon_json": {"type": "path"},
     "live_restore": {"type": "bool"},
     "restart": {"type": "str", "choices": ["when_needed", "never", "always"], "default": "when_needed"},
@@ -250,6 +266,7 @@ def _request(params: t.Mapping[str, t.Any]) -> Request:
         service=unit_name(params["service"]),
         unit_wiring=params["unit_wiring"],
         on_conflict=params["on_conflict"],
+        on_unread_options=params["on_unread_options"],
         daemon_json=params["daemon_json"],
         live_restore=params["live_restore"],
         allow_insecure=params["allow_insecure"],
@@ -287,9 +304,8 @@ def main() -> None:
         outcome = configure(_request(module.params), mode, runner(module.run_command))
     except RemoteApiError as problem:
         module.fail_json(msg=str(problem), rolled_back=isinstance(problem, RolledBackError))
-    if outcome.containers_stopped:
-        verb = "would stop" if module.check_mode or outcome.restart_due else "stopped"
-        module.warn(f"The restart {verb} {outcome.containers_stopped} running containers, since live-restore is off.")
+    for warning in outcome.warnings:
+        module.warn(warning)
     module.exit_json(**_result(outcome))
 
 

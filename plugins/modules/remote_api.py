@@ -169,6 +169,18 @@ options:
       fail: Fail before anything is changed, and name all of them.
       move: Take the key out of C(daemon.json), and keep a backup beside it.
     default: fail
+  on_unread_options:
+    description:
+      - What to do with options in the options file that the unit has never read, so that the daemon would take them now
+        for the first time. The packages of Docker Inc., for example, ignore C(/etc/default/docker), and an old
+        C(--data-root) there would make all containers disappear.
+      - Options which are requested with the same value, or taken away, need no decision.
+    type: str
+    choices:
+      fail: Fail before anything is changed, and show them.
+      adopt: Keep them; the daemon takes them from now on. What is requested counts for more.
+      discard: Take all of them out of the file, and keep a backup beside it.
+    default: fail
   live_restore:
     description:
       - Whether containers keep running while the daemon is stopped, including during the restart that enables it. By
@@ -177,6 +189,8 @@ options:
   restart:
     description:
       - Whether to restart the daemon if a restart is due. With V(false) everything is prepared, see RV(restart_due).
+      - A service that was stopped on purpose stays so. All is prepared, and a warning says so. A service that has
+        failed, or that its socket unit is about to start, was not stopped on purpose.
     type: bool
     default: true
   timeout:
@@ -322,7 +336,7 @@ restarted:
   type: bool
   sample: true
 restart_due:
-  description: Whether a restart is still due, since O(restart=false).
+  description: Whether a restart is still due, since O(restart=false) or the service was stopped on purpose.
   returned: success
   type: bool
   sample: false
@@ -449,14 +463,8 @@ def main() -> None:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBackError))
     for warning in outcome.certificate.warnings if outcome.certificate else ():
         module.warn(warning)
-    if outcome.daemon and outcome.daemon.containers_stopped:
-        verb = "would stop" if check or outcome.daemon.restart_due else "stopped"
-        count = outcome.daemon.containers_stopped
-        module.warn(f"The restart {verb} {count} running containers, since live-restore is off.")
-    if outcome.daemon and outcome.daemon.restart_due:
-        module.warn(
-            f"The daemon has to be restarted ({', '.join(outcome.plan.restart_reasons)}), but restart is false."
-        )
+    for warning in outcome.daemon.warnings if outcome.daemon else ():
+        module.warn(warning)
     result = result_of(outcome)
     due = result["changed"]
     if params["plan_only"] and not module.check_mode:

@@ -22,6 +22,7 @@ DONE = "done"  # no fault for us: it works all the same
 KILLED = "killed"  # with all that it had started, as when the power is lost
 RESCUED = "rescued"  # killed alone: what it had started sees to the end
 DOWN = "not rolled back"
+STOPPED = "stays stopped"  # all is written, and the daemon that was stopped on purpose is not started
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,17 @@ SYSTEMD = [
         "",
         "hit_start_limit",
     ),
-    Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service"),
+    Row("stopped", STOPPED, "", "systemctl stop docker.socket docker.service", "cold_start"),
+    Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service", mode={"restart": "always"}),
+    Row("socket-waits", DONE, "", "systemctl stop docker.service", restarted=True),
+    Row(
+        "failed",
+        DONE,
+        "it is failed",
+        DROP_IN.format("Restart=no\\n", "aaa") + "; systemctl kill -s KILL docker.service; sleep 1",
+        NO_DROP_IN.format("aaa"),
+        restarted=True,
+    ),
     Row(
         "unit-in-etc",
         DONE,
@@ -491,6 +502,38 @@ PROCESSES = [
     Row("stopped-while-it-starts", DONE, "", signal_at=4, signal=signal.SIGTERM),
 ]
 
+UNREAD = 'DOCKER_OPTS="--icc=false -D"\n'
+UNREAD_ROOT = 'DOCKER_OPTS="--data-root=/mnt/old"\n'
+
+
+def _unread(name: str, outcome: str, says: str = "", content: str = UNREAD, **rest: Any) -> Row:
+    """Return a row for options in a file that the unit has never read."""
+    return Row(name, outcome, says, files={OPTIONS: content}, fresh=True, variants=CE, **rest)
+
+
+PAST = [
+    _unread("unread-options", REFUSED, r"DOCKER_OPTS: the unit has never read .*: --icc=false -D\. "),
+    _unread("unread-options-adopted", DONE, request={"on_unread_options": "adopt"}),
+    _unread("unread-options-discarded", DONE, request={"on_unread_options": "discard"}),
+    _unread("unread-data-root", REFUSED, "--data-root=/mnt/old", UNREAD_ROOT),
+    _unread("unread-data-root-discarded", DONE, content=UNREAD_ROOT, request={"on_unread_options": "discard"}),
+    _unread(
+        "unread-data-root-adopted",
+        UNDONE,
+        "containers in /var/lib/docker before the restart, and has 0 in /mnt/old after it",
+        UNREAD_ROOT,
+        request={"on_unread_options": "adopt"},
+        undo="rm -rf /mnt/old",
+    ),
+    Row(
+        "data-root-changed-and-not-restarted",
+        REFUSED,
+        "keeps its data in /var/lib/docker, and whoever restarts it next makes it look for them in /mnt/old",
+        files={JSON: '{"data-root": "/mnt/old"}\n'},
+        options={"debug": True},
+    ),
+]
+
 # The longest way there is: daemon.json with backup, options, unit, reload of systemd and of the daemon, restart.
 LONG = {"on_conflict": "move", "live_restore": True}
 LONG_JSON = '{"dns": ["1.1.1.1"], "debug": true}\n'
@@ -636,4 +679,16 @@ DOUBLE_FAULT = Row(
     options=ON,
 )
 
-ROWS = [*OPTIONS_FILE, *DAEMON_JSON, *CERTIFICATES, *NETWORK, *SYSTEMD, *FILES, *PROCESSES, *KILLS, *REMOTE_API, *CUTS]
+ROWS = [
+    *OPTIONS_FILE,
+    *DAEMON_JSON,
+    *CERTIFICATES,
+    *NETWORK,
+    *SYSTEMD,
+    *FILES,
+    *PROCESSES,
+    *PAST,
+    *KILLS,
+    *REMOTE_API,
+    *CUTS,
+]

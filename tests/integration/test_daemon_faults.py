@@ -29,6 +29,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults 
     REFUSED,
     RESCUED,
     ROWS,
+    STOPPED,
     UNDONE,
     Row,
 )
@@ -126,7 +127,7 @@ class Faults:
             "restore": row.restore,
             "fresh": row.fresh,
             "boot": row.outcome == KILLED,
-            "patience": 1 if row.outcome in (DOWN, KILLED) else 20,
+            "patience": 1 if row.outcome in (DOWN, KILLED, STOPPED) else 20,
             "recovery": 20 if row.outcome == REFUSED else 2,
             "runs": [
                 {
@@ -215,6 +216,10 @@ def test_a_fault_leaves_a_daemon(
     what = check(seen, row, suite, variant)
     if row.outcome == KILLED:
         assert what["started"], "no daemon answered after a boot with what was on the disk"
+    elif row.outcome == STOPPED:
+        assert not what["answers"], "a daemon that was stopped on purpose was started"
+        assert [(result["restarted"], result["restart_due"]) for result in what["results"]] == [(False, True)]
+        assert not what["good"]["changed"], what["good"]
     else:
         assert what["answers"], "no daemon answered after the fault"
 
@@ -253,8 +258,8 @@ def check(
 def check_results(row: Row, what: Mapping[str, Any]) -> None:
     """Assert that the faulty run ended as it should, with a message that names the cause."""
     for result in what["results"]:
-        assert result["ok"] == (row.outcome == DONE), result
-        if row.outcome != DONE:
+        assert result["ok"] == (row.outcome in (DONE, STOPPED)), result
+        if not result["ok"]:
             expected = KINDS[row.outcome]
             wrong = ("killed", "crashed", "RolledBackError", "NotRolledBackError")
             assert result["kind"] == expected if expected else result["kind"] not in wrong, result

@@ -16,12 +16,21 @@ import json
 import socket
 import ssl
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import ListenAddress
 
 # How OpenSSL names the alerts of a server before TLS 1.3 that wants a client's certificate: handshake_failure
 # (RFC 5246, section 7.4.6), or bad_certificate, as Go sends.
 _CERTIFICATE_DEMANDED = ("ALERT_HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What an engine keeps: the directory of its data, and the IDs of its containers."""
+
+    root: str
+    containers: frozenset[str]
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -58,6 +67,13 @@ def get_json(socket_path: str, path: str, timeout: float = 10.0) -> t.Any:
         return json.loads(body) if status == 200 else None
     except (OSError, ValueError):
         return None
+
+
+def inventory(socket_path: str, timeout: float) -> Inventory | None:
+    """Return what the engine keeps, running or not; None if it does not say."""
+    root = (get_json(socket_path, "/info", timeout) or {}).get("DockerRootDir")
+    listed = get_json(socket_path, "/containers/json?all=1", timeout)
+    return None if root is None or listed is None else Inventory(root, frozenset(item["Id"] for item in listed))
 
 
 def why_local_silent(socket_path: str, timeout: float) -> str | None:
@@ -112,4 +128,4 @@ def presented_certificate(address: ListenAddress, timeout: float) -> bytes | Non
             raise
 
 
-__all__ = ("get_json", "presented_certificate", "why_local_silent", "why_tcp_silent")
+__all__ = ("Inventory", "get_json", "inventory", "presented_certificate", "why_local_silent", "why_tcp_silent")

@@ -128,6 +128,11 @@ not_wired = DaemonError.text(
     "the unit does not read {variable} from {options_path}, and unit_wiring is 'none'",
     "Add EnvironmentFile=-{options_path} and ${variable} at the end of ExecStart=, or use unit_wiring 'drop_in'.",
 )
+unread_options = DaemonError.text(
+    "{where}",
+    "the unit has never read these options, and with this change the daemon would take them: {options}",
+    "Take out what is not wanted. on_unread_options 'adopt' keeps all, 'discard' none, with a backup of the file.",
+)
 later_drop_in = DaemonError.text(
     "{path}",
     "this drop-in of {unit} is read after {own_path} and sets the command or its environment anew",
@@ -242,6 +247,16 @@ insecure = DaemonError.text(
     "{where}",
     "the daemon would listen on {addresses} without tlsverify: everybody who reaches that is root on the host",
     "Set tlsverify with tlscacert, tlscert and tlskey, listen on loopback, or use allow_insecure if you accept that.",
+)
+data_moved = DaemonError.text(
+    "{unit}",
+    "the engine had {count} containers in {root} before the restart, and has {new_count} in {new_root} after it",
+    "Look which option changed that. If it is wanted, request it by name: data-root, userns-remap or storage-driver.",
+)
+data_to_move = DaemonError.text(
+    "{unit}",
+    "the engine keeps its data in {root}, and whoever restarts it next makes it look for them in {new_root}",
+    "Nothing was changed. Correct data-root in daemon.json or the unit, or restart the daemon yourself if it is right.",
 )
 live_restore_not_taken = DaemonError.text(
     "{unit}",

@@ -77,10 +77,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Undo:
-    """What it takes to undo a change: its files, in the order of the change, and the directories it makes."""
+    """What it takes to undo a change: its files, in the order of the change, and the directories it makes.
+
+    ``restarts``: the change restarts the daemon, so that it may be down because of that.
+    """
 
     entries: tuple[Entry, ...]
     directories: tuple[str, ...] = ()
+    restarts: bool = True
 
 
 def _digest(content: bytes | None) -> str | None:
@@ -100,7 +104,7 @@ class Journal:
         self._service = service
         self._target_path = f"{unit_directory}/multi-user.target.d/{unit}.conf"
 
-    def begin(self, changes: t.Sequence[Change]) -> Undo:
+    def begin(self, changes: t.Sequence[Change], *, restarts: bool = True) -> Undo:
         """Write down, durably, what is at each path before it is changed. Raises FilesError.
 
         Replaced private keys are among it: what is written is readable by root alone.
@@ -108,10 +112,9 @@ class Journal:
         self._disarm_boot()
         entries = tuple(Entry(change.path, change.before, _digest(change.after)) for change in changes)
         missing = [missing_directories(change.path) for change in changes if change.after is not None]
-        undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)))
-        text = json.dumps(
-            {"version": 1, "entries": [_to_json(entry) for entry in entries], "directories": undo.directories}, indent=1
-        )
+        undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)), restarts)
+        content = {"version": 1, "directories": undo.directories, "restarts": restarts}
+        text = json.dumps({**content, "entries": [_to_json(entry) for entry in entries]}, indent=1)
         make_directories(self.path, 0o700)
         write_atomically(self.path, text.encode("ascii"), mode=0o600)
         try:
@@ -158,7 +161,8 @@ class Journal:
             return None
         try:
             found = json.loads(content)
-            return Undo(tuple(_from_json(entry) for entry in found["entries"]), tuple(found["directories"]))
+            entries = tuple(_from_json(entry) for entry in found["entries"])
+            return Undo(entries, tuple(found["directories"]), found.get("restarts", True))
         except (ValueError, KeyError, TypeError) as exc:
             raise errors.bad_journal(path=self.path) from exc
 

@@ -42,6 +42,7 @@ class Request:
     service: str = "docker.service"
     unit_wiring: str = "drop_in"
     on_conflict: str = "fail"
+    on_unread_options: str = "fail"
     daemon_json: str | None = None
     live_restore: bool | None = None
     allow_insecure: bool = False
@@ -91,6 +92,12 @@ class DaemonSettings:
         return is_on(self._listening, "tlsverify")
 
     @property
+    def data_root(self) -> str:
+        """Where it keeps images and containers; user namespaces (userns-remap) have directories of their own in it."""
+        found = [last_value(self.options, name) or self.configuration.get(name) for name in ("data-root", "graph")]
+        return os.path.realpath(os.path.join("/", str(found[0] or found[1] or "/var/lib/docker")))
+
+    @property
     def live_restore(self) -> bool:
         """Whether containers keep running while it restarts."""
         return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
@@ -105,7 +112,8 @@ class Plan:
     """The changes, in the order in which they are made, and what the daemon will be told after them.
 
     ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
-    daemon need not be restarted.
+    daemon need not be restarted. ``moves_data``: an option is requested with which the engine may leave its containers
+    behind. ``stays_stopped``: the service was stopped on purpose. ``warnings`` are for the user.
     """
 
     service: str
@@ -123,6 +131,9 @@ class Plan:
     command: unit.Setting
     running: Process | None
     reload_due: bool
+    moves_data: bool = False
+    stays_stopped: bool = False
+    warnings: tuple[str, ...] = ()
     restart_reasons: tuple[str, ...] = ()
 
     def change_of(self, path: str) -> Change | None:

@@ -12,7 +12,7 @@ import json
 import os
 import posixpath
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, unit
@@ -49,16 +49,23 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd im
 _DEFAULT_PATH = "/etc/default/docker"
 _DEFAULT_VARIABLE = "DOCKER_OPTS"
 _DEFAULT_DAEMON_JSON = "/etc/docker/daemon.json"
+# With another value of these, the engine does not see the containers that it has (dockerd reference).
+_MOVING_OPTIONS = frozenset({"data-root", "graph", "userns-remap", "storage-driver", "feature"})
 
 
 @dataclass(frozen=True)
 class _OptionsFile:
-    """The options file as it is: its path, its variable, its state, and the options in the variable."""
+    """The options file as it is: its path, its variable, its state, and the options in the variable.
+
+    ``live`` are those of them that the unit reads already; ``discarded`` those that do not stay.
+    """
 
     path: str
     variable: str
     before: FileState | None
     present: tuple[Option, ...]
+    live: tuple[Option, ...]
+    discarded: tuple[Option, ...] = ()
 
     @property
     def where(self) -> str:
@@ -82,6 +89,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     base = unit.load(request.service, [item for item in files if item.path != own_path])
     file = _find_options_file(request, base)
     fixed = _fixed_options(base, file.path, file.variable)
+    file = _judge_unread(request, base, files, file, wanted, fixed)
     daemon_json = _read_daemon_json(request, [*fixed, *file.present])
 
     words = merge(file.present, wanted, remove=request.remove, exclusive=request.exclusive)
@@ -102,7 +110,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
         changes=(*changes, *_json_changes(daemon_json), *_options_change(file, content, words), *unit_changes),
         words=words,
         argv=argv,
-        before=DaemonSettings((*fixed, *file.present), daemon_json.before),
+        before=DaemonSettings((*fixed, *file.live), daemon_json.before),
         after=after,
         options_path=file.path,
         variable=file.variable,
@@ -113,6 +121,8 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
         command=effective.command,
         running=running,
         reload_due=bool(unit_changes) or state.needs_reload,
+        moves_data=not _MOVING_OPTIONS.isdisjoint([*wanted, *request.remove]),
+        warnings=_new_variables(base, effective, file),
     )
 
 
@@ -216,7 +226,47 @@ def _find_options_file(request: Request, base: unit.Unit) -> _OptionsFile:
     variable = request.variable or found_variable or _DEFAULT_VARIABLE
     before = read_state(path)
     words = _present_words(base, None if before is None else before.content, path, variable)
-    return _OptionsFile(path, variable, before, tuple(read_arguments(words, f"{path}, {variable}")))
+    present = tuple(read_arguments(words, f"{path}, {variable}"))
+    return _OptionsFile(path, variable, before, present, present)
+
+
+def _judge_unread(
+    request: Request,
+    base: unit.Unit,
+    files: t.Sequence[unit.UnitFile],
+    file: _OptionsFile,
+    wanted: t.Mapping[str, tuple[str, ...]],
+    fixed: t.Sequence[Option],
+) -> _OptionsFile:
+    """Return the options file with what becomes of options in it that the unit does not read, with all its ``files``.
+
+    What the request or the unit says anyway needs no decision, and neither does what the request takes away.
+    Raises DaemonError for the rest, unless the request decides on it.
+    """
+    unread = file.variable in read_environment(file.content) and not _reads(base, file.path, file.variable)
+    if not unread or _reads(unit.load(request.service, files), file.path, file.variable):
+        return file
+    own_socket = [] if any(map(is_local_host, fixed)) else [f"--host={LOCAL_SOCKET}"]
+    asked = [*fixed, *read_arguments([*own_socket, *(word for words in wanted.values() for word in words)], file.where)]
+    left = [
+        option
+        for option in file.present
+        if not request.exclusive
+        and option.name not in request.remove
+        and (option.value or "true") not in values(asked, option.name)
+    ]
+    if left and request.on_unread_options == "fail":
+        raise errors.unread_options(where=file.where, options=" ".join(word for item in left for word in item.words))
+    if left and request.on_unread_options == "discard":
+        return replace(file, present=(), live=(), discarded=file.present)
+    return replace(file, live=())
+
+
+def _new_variables(base: unit.Unit, effective: unit.Unit, file: _OptionsFile) -> tuple[str, ...]:
+    """Return a warning about the other variables that the daemon gets with a file that it did not read before."""
+    old, new = ([item.path for item in one.environment_files] for one in (base, effective))
+    names = sorted(read_environment(file.content).keys() - {file.variable}) if file.path in set(new) - set(old) else []
+    return (f"{file.path} also sets {', '.join(names)}, which the daemon gets, too.",) if names else ()
 
 
 def _present_words(base: unit.Unit, content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
@@ -346,32 +396,31 @@ def _json_changes(file: _DaemonJson) -> list[Change]:
         "".join(f"{key}: {json.dumps(file.before[key])}\n" for key in touched),
         "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()),
     )
-    changes = [Change(file.path, file.state, json_file.render(file.after), shown)]
-    if file.conflicts and file.state is not None:
-        backup = _backup_path(file.path, file.state.content)
-        if read_state(backup) is None:
-            changes.insert(0, Change(backup, None, file.state.content, mode=0o600))
-    return changes
+    change = Change(file.path, file.state, json_file.render(file.after), shown)
+    return [*(_backup(file.path, file.state) if file.conflicts else []), change]
 
 
-def _backup_path(path: str, content: bytes) -> str:
-    """Return where the file is kept before a key is taken out: a free name, or one that holds these bytes already."""
+def _backup(path: str, state: FileState | None) -> list[Change]:
+    """Return the change that keeps a copy of a file before something is taken out; none if there is such a copy."""
     number = 1
-    while True:
+    while state is not None:
         candidate = f"{path}.before-remote-api.{number}"
-        state = read_state(candidate)
-        if state is None or state.content == content:
-            return candidate
+        there = read_state(candidate)
+        if there is None:
+            return [Change(candidate, None, state.content, mode=0o600)]
+        if there.content == state.content:
+            break
         number += 1
+    return []
 
 
 def _options_change(file: _OptionsFile, after: bytes, words: t.Sequence[str]) -> list[Change]:
     """Return the change of the options file, if any. Its diff shows the variable alone; others may hold secrets."""
     if after == (file.content or b""):
         return []
-    old = " ".join(word for option in file.present for word in option.words)
+    old = " ".join(word for option in file.discarded or file.present for word in option.words)
     shown = (f'{file.variable}="{old}"\n' if old else "", f'{file.variable}="{" ".join(words)}"\n')
-    return [Change(file.path, file.before, after, shown)]
+    return [*(_backup(file.path, file.before) if file.discarded else []), Change(file.path, file.before, after, shown)]
 
 
 __all__ = ("make_plan",)

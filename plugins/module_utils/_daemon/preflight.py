@@ -45,6 +45,7 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
     if plan.tls and not certificate_due:
         tls_files.check(plan.tls, plan.content_of)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
+    _check_data_root(plan)
     _check_socket_unit(plan, systemd)
     _check_unit_files(plan, run)
     has_validate = "validate" in flags
@@ -52,6 +53,15 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
         _check_with_engine(plan, run, has_validate=has_validate, certificate_due=certificate_due)
     if plan.after.live_restore:
         _check_no_swarm(plan)
+
+
+def _check_data_root(plan: Plan) -> None:
+    """Raise DaemonError when a restart would move the engine's data, whatever the plan does: no undoing would help."""
+    new_root = plan.before.data_root
+    for path in plan.before.local_sockets if plan.running and plan.restart_reasons and not plan.moves_data else ():
+        root = str((get_json(path, "/info") or {}).get("DockerRootDir") or new_root)
+        if not f"{root}/".startswith(f"{new_root}/"):
+            raise errors.data_to_move(unit=plan.service, root=root, new_root=new_root)
 
 
 def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import (
+    Inventory,
     get_json,
+    inventory,
     why_local_silent,
     why_tcp_silent,
 )
@@ -212,6 +214,12 @@ def _has_live_restore(settings: DaemonSettings) -> bool | None:
     return None
 
 
+def read_inventory(settings: DaemonSettings) -> Inventory | None:
+    """Return what the engine keeps; None if it does not answer."""
+    found = (inventory(path, _INFO_LIMIT) for path in settings.local_sockets)
+    return next((item for item in found if item), None)
+
+
 def silent_sockets(settings: DaemonSettings) -> list[str]:
     """Return the local sockets on which the engine does not answer, each with the reason."""
     asked = [(path, why_local_silent(path, _PROBE_LIMIT)) for path in settings.local_sockets]
@@ -228,4 +236,4 @@ def _silent_addresses(plan: Plan) -> list[str]:
     return silent
 
 
-__all__ = ("Clock", "Service", "silent_sockets")
+__all__ = ("Clock", "Service", "read_inventory", "silent_sockets")

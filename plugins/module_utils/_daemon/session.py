@@ -29,6 +29,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Report
 
 
+_STAYS_STOPPED = (
+    "{service} is stopped and stays so. All is prepared. It takes effect, and can be verified, once the service runs."
+)
+_NOT_AT_BOOT = "{service} is not enabled: after a reboot the API is gone until somebody starts it."
+
+
 @dataclass(frozen=True)
 class Mode:
     """How to change the daemon: ``restart`` is when_needed, never or always; times are in seconds.
@@ -55,6 +61,7 @@ class Outcome:
     restart_due: bool
     undone: tuple[str, ...]
     containers_stopped: int
+    warnings: tuple[str, ...]
 
 
 def ignore(step: str) -> None:
@@ -64,11 +71,22 @@ def ignore(step: str) -> None:
 class Session:
     """The daemon's configuration on this host, for as long as the service's lock is held. See open_session().
 
-    ``undone`` are the files that an interrupted run had changed and that were put back.
+    ``undone`` are the files that an interrupted run had changed and that were put back; ``left_down``: that run may
+    have left the daemon down.
     """
 
-    def __init__(self, systemd: Systemd, run: Run, mode: Mode, report: Report, undone: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        systemd: Systemd,
+        run: Run,
+        mode: Mode,
+        report: Report,
+        undone: tuple[str, ...] = (),
+        *,
+        left_down: bool = False,
+    ) -> None:
         self.undone = undone
+        self._left_down = left_down
         self._systemd = systemd
         self._run = run
         self._mode = mode
@@ -87,7 +105,9 @@ class Session:
             raise _systemd.no_service(service=request.service)
         plan = make_plan(request, state, read_process(state.main_pid) if state.main_pid else None, changes)
         reasons = [*(["its certificate is to be issued"] if certificate_due else []), *restart_reasons(plan, state)]
-        plan = replace(plan, restart_reasons=tuple(reasons))
+        stopped = state.is_stopped and not self._left_down and not self._systemd.socket_is_active()
+        warnings = plan.warnings if state.at_boot else (*plan.warnings, _NOT_AT_BOOT.format(service=request.service))
+        plan = replace(plan, restart_reasons=tuple(reasons), stays_stopped=stopped, warnings=warnings)
         if plan.changes or reasons or self._mode.restart == "always":
             # Most runs change nothing: compiling the checks would cost each of them.
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight
@@ -100,7 +120,9 @@ class Session:
     def carry_out(self, plan: Plan) -> Outcome:
         """Carry out the plan, unless in check mode, and return what became of it. Raises RemoteApiError."""
         restart_due = bool(plan.restart_reasons) or self._mode.restart == "always"
-        restart = restart_due and self._mode.restart != "never"
+        restart = self._mode.restart == "always" or (
+            restart_due and self._mode.restart != "never" and not plan.stays_stopped
+        )
         stopped = _containers_to_stop(plan) if restart_due else 0
         if (plan.changes or restart) and not self._mode.check:
             # Most runs change nothing: compiling the transaction would cost each of them.
@@ -112,7 +134,9 @@ class Session:
                 change = transaction.Transaction(plan, daemon, Journal(plan.service), timing, self._report)
                 change.run(restart=restart)
         changed = bool(plan.changes or restart or self.undone)
-        return Outcome(plan, changed, restart, restart_due and not restart, self.undone, stopped)
+        due = restart_due and not restart
+        warnings = (*plan.warnings, *_restart_warnings(plan, stopped, due=due, done=restart and not self._mode.check))
+        return Outcome(plan, changed, restart, due, self.undone, stopped, warnings)
 
 
 def configure(request: Request, mode: Mode, run: Run, report: Report = ignore) -> Outcome:
@@ -138,12 +162,13 @@ def open_session(service: str, mode: Mode, run: Run, report: Report = ignore) ->
     journal = Journal(service)
     if mode.check:
         left = journal.pending()
-        yield Session(systemd, run, mode, report, tuple(entry.path for entry in left.entries) if left else ())
+        paths = tuple(entry.path for entry in left.entries) if left else ()
+        yield Session(systemd, run, mode, report, paths, left_down=bool(left and left.restarts))
         return
     with exclusive(service, mode.timeout):
         left = journal.pending()
         if left is None:
-            yield Session(systemd, run, mode, report, ())
+            yield Session(systemd, run, mode, report)
             return
         # Hardly any run meets the journal of another: compiling this would cost each of them.
         from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import transaction
@@ -154,19 +179,30 @@ def open_session(service: str, mode: Mode, run: Run, report: Report = ignore) ->
         with transaction.signals_ignored():
             undone = transaction.undo_interrupted(left, daemon, timing, report)
             try:
-                yield Session(systemd, run, mode, report, undone)
+                yield Session(systemd, run, mode, report, undone, left_down=left.restarts)
             except errors.NotRolledBackError:
                 raise
             except RemoteApiError:
-                transaction.finish_undo(journal, daemon, timing)
+                transaction.finish_undo(left, journal, daemon, timing)
                 raise
-            transaction.finish_undo(journal, daemon, timing)
+            transaction.finish_undo(left, journal, daemon, timing)
 
 
 def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:
     """Return the plan with the paths of the local sockets that systemd passes to the daemon."""
     before = replace(plan.before, activation_sockets=paths)
     return replace(plan, before=before, after=replace(plan.after, activation_sockets=paths))
+
+
+def _restart_warnings(plan: Plan, containers: int, *, due: bool, done: bool) -> t.Iterator[str]:
+    """Yield what the user has to know of a restart that was ``done``, is still ``due``, or would be done."""
+    if containers:
+        verb = "stopped" if done else "would stop"
+        yield f"The restart {verb} {containers} running containers, since live-restore is off."
+    if due and plan.stays_stopped:
+        yield _STAYS_STOPPED.format(service=plan.service)
+    elif due:
+        yield f"The daemon has to be restarted ({', '.join(plan.restart_reasons)}), but the option restart forbids it."
 
 
 def _containers_to_stop(plan: Plan) -> int:

@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import Inventory
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.guard import guarded
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import (
     Journal,
@@ -22,7 +24,11 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.jou
     put_back,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import Service, silent_sockets
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import (
+    Service,
+    read_inventory,
+    silent_sockets,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_change
 
@@ -78,6 +84,7 @@ class Transaction:
         self._began = service.clock.now()
         self._reloaded = False
         self._restarted = False
+        self._inventory: Inventory | None = None
 
     def run(self, *, restart: bool) -> None:
         """Carry out the plan; with ``restart``, restart the daemon once and wait until it answers.
@@ -86,8 +93,10 @@ class Transaction:
         change fails and everything is as before, with the daemon answering. Raises NotRolledBackError otherwise; then
         the journal stays for the next run.
         """
+        if restart and self._plan.running and not self._plan.moves_data:
+            self._inventory = read_inventory(self._plan.before)
         with guarded(lambda: self._finish_or_undo(restart=restart)):
-            undo = self._journal.begin(self._plan.changes)
+            undo = self._journal.begin(self._plan.changes, restarts=restart)
             self._report("journal written")
             try:
                 self._apply(restart=restart)
@@ -133,6 +142,25 @@ class Transaction:
         self._report("daemon answers")
         self._service.watch(pid, self._timing.settle)
         self._report("daemon keeps running")
+        self._check_data()
+
+    def _check_data(self) -> None:
+        """Raise DaemonError if the restarted engine does not see the containers that it had.
+
+        A container that is gone with its directory was removed, such as one with ``--rm`` that the restart ended.
+        """
+        before, after = self._inventory, read_inventory(self._plan.after) if self._inventory else None
+        if before is None or after is None:
+            return
+        missing = before.containers - after.containers
+        if before.root != after.root or any(os.path.isdir(f"{before.root}/containers/{name}") for name in missing):
+            raise errors.data_moved(
+                unit=self._plan.service,
+                count=len(before.containers),
+                root=before.root,
+                new_count=len(after.containers),
+                new_root=after.root,
+            )
 
     def _commit(self, *, reload_due: bool) -> None:
         """Remove the journal: the change stands, or is undone. Raises FilesError."""
@@ -248,14 +276,20 @@ def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Repor
         report("systemd reloaded after that")
     except RemoteApiError:
         with contextlib.suppress(RemoteApiError):
-            service.start_if_down(timing.revive)
+            _start_if_left_down(undo, service, timing)
         raise
     return tuple(restored)
 
 
-def finish_undo(journal: Journal, service: Service, timing: Timing) -> None:
+def _start_if_left_down(undo: Undo, service: Service, timing: Timing) -> None:
+    """Start the daemon if it may be the interrupted run that left it down. Raises RemoteApiError."""
+    if undo.restarts:
+        service.start_if_down(timing.revive)
+
+
+def finish_undo(undo: Undo, journal: Journal, service: Service, timing: Timing) -> None:
     """Start the daemon if the interrupted run left it down, then remove the journal. Raises RemoteApiError."""
-    service.start_if_down(timing.revive)
+    _start_if_left_down(undo, service, timing)
     close_journal(journal, service, reload_due=True)
 
 

@@ -29,12 +29,13 @@ START_TAKES = 0.5
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """The engine's answers to /_ping and /info."""
+    """The engine's answers to /_ping, /info and the list of containers."""
 
     server: _Engine
 
     def do_GET(self) -> None:
-        body = b"OK" if self.path == "/_ping" else json.dumps(self.server.info).encode()
+        listed: object = self.server.containers if "containers" in self.path else self.server.info
+        body = b"OK" if self.path == "/_ping" else json.dumps(listed).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -52,15 +53,17 @@ class _Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     info: dict[str, object]
+    containers: list[dict[str, str]]
 
 
 class FakeHost:
     """A service with a daemon that behaves, when it starts, as ``behaviours`` says of the options file's bytes.
 
     A behaviour is ``good``, ``dies`` (while it starts), ``hangs`` (starting forever), ``deaf`` (the same, and does not
-    stop either), ``silent`` (it runs and does not answer) or ``brief`` (it answers and ends after a second). ``fails``
-    says how many times a systemctl command has still to fail. ``requests`` are the systemctl commands that change
-    something. Time passes in sleep() only.
+    stop either), ``silent`` (it runs and does not answer) or ``brief`` (it answers and ends after a second). In
+    the same way ``data`` says where it keeps its data, ``containers`` which it sees, and ``removes`` which it removes.
+    All containers have directories at first. ``fails`` says how many times a systemctl command has still to fail.
+    ``requests`` are the systemctl commands that change something. Time passes in sleep() only.
     """
 
     def __init__(self, root: pathlib.Path) -> None:
@@ -70,6 +73,11 @@ class FakeHost:
         self.options.chmod(0o604)
         self.socket = root / "docker.sock"
         self.behaviours: dict[bytes, str] = {}
+        self.data: dict[bytes, pathlib.Path] = {}
+        self.containers: dict[bytes, set[str]] = {}
+        self.removes: dict[bytes, set[str]] = {}
+        for name in "abc":
+            (root / "data/containers" / name).mkdir(parents=True)
         self.fails: dict[str, int] = {}
         self.requests: list[str] = []
         self.log: list[str] = []
@@ -130,7 +138,15 @@ class FakeHost:
 
     def _listen(self) -> None:
         self._engine = _Engine(str(self.socket), _Handler)
-        self._engine.info = {"LiveRestoreEnabled": self.live_restore, "ContainersRunning": 3}
+        assert self.runs_with is not None
+        for name in self.removes.get(self.runs_with, ()):
+            (self.root / "data/containers" / name).rmdir()
+        data = self.data.get(self.runs_with, self.root / "data")
+        seen = self.containers.get(self.runs_with, set("abc")) - self.removes.get(self.runs_with, set())
+        self._engine.info = {
+            "LiveRestoreEnabled": self.live_restore, "ContainersRunning": 3, "DockerRootDir": str(data)
+        }  # fmt: skip
+        self._engine.containers = [{"Id": name} for name in seen]
         threading.Thread(target=self._engine.serve_forever, args=(0.01,), daemon=True).start()
 
     # --- the commands

@@ -288,3 +288,85 @@ def test_diffs_show_the_options_and_no_other_line(machine: Machine) -> None:
     machine.options.write_text('PASSWORD=secret\nDOCKER_OPTS="--icc=false"\n', encoding="ascii")
     (change,) = machine.plan({"debug": True}).changes
     assert change.shown == ('DOCKER_OPTS="--icc=false"\n', 'DOCKER_OPTS="--icc=false --debug"\n')
+
+
+def unread(machine: Machine, words: str) -> None:
+    """Leave options in a file that the unit does not read, as with the packages of Docker Inc."""
+    machine.set_unit("-H fd://")
+    machine.options.write_text(f'# kept\nDOCKER_OPTS="{words}"\nHTTP_PROXY=http://secret@old\n', encoding="ascii")
+
+
+def test_options_that_the_unit_never_read_are_shown_and_refused(machine: Machine) -> None:
+    unread(machine, "-D --data-root=/mnt/old --dns 1.1.1.1 --label=a=b")
+    with pytest.raises(DaemonError, match="never read") as caught:
+        machine.plan({"dns": ["1.1.1.1", "8.8.8.8"], "debug": True}, remove=("label",))
+    assert f"{machine.options}, DOCKER_OPTS: " in str(caught.value)
+    assert "--data-root=/mnt/old" in str(caught.value)
+    for decided in ("-D", "--dns", "label", "secret"):
+        assert decided not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        ("--debug=true -H unix:///var/run/docker.sock", {"options": {"debug": True}}),
+        ("--icc=false", {"exclusive": True}),
+        ("--icc=false", {"remove": ("icc",)}),
+        ("", {"options": {"debug": True}}),
+    ],
+)
+def test_what_is_requested_anyway_needs_no_decision(machine: Machine, words: str, request_: dict[str, Any]) -> None:
+    unread(machine, words)
+    machine.set_unit("")
+    assert machine.plan(**request_).before.options == ()
+
+
+def test_unread_options_are_adopted(machine: Machine) -> None:
+    unread(machine, "-D --dns 1.1.1.1")
+    found = machine.plan({"dns": ["8.8.8.8"]}, on_unread_options="adopt")
+    assert (found.words, found.argv[3:]) == (("-D", "--dns=8.8.8.8"), ("-D", "--dns=8.8.8.8"))
+    assert [option.name for option in found.before.options] == ["host"], "they count from now on"
+    (warning,) = found.warnings
+    assert warning.startswith(f"{machine.options} also sets HTTP_PROXY, ")
+    machine.own.write_bytes(found.changes[1].after or b"")
+    machine.options.write_bytes(found.changes[0].after or b"")
+    again = machine.plan({"dns": ["8.8.8.8"]}, running="-H fd:// -D --dns=8.8.8.8")
+    assert (again.changes, again.restart_reasons) == ((), ())
+
+
+def test_unread_options_are_discarded_with_a_backup_that_root_alone_reads(machine: Machine) -> None:
+    unread(machine, "-D --data-root=/mnt/old")
+    before = machine.options.read_bytes()
+    found = machine.plan({"dns": ["8.8.8.8"]}, on_unread_options="discard")
+    assert changed(found) == ["options.before-remote-api.1", "options", "zz-docker-remote-api.conf"]
+    backup, options, _drop_in = found.changes
+    assert (backup.after, backup.mode, found.words) == (before, 0o600, ("--dns=8.8.8.8",))
+    assert options.after == b'# kept\nDOCKER_OPTS="--dns=8.8.8.8"\nHTTP_PROXY=http://secret@old\n'
+    assert options.shown == ('DOCKER_OPTS="-D --data-root=/mnt/old"\n', 'DOCKER_OPTS="--dns=8.8.8.8"\n')
+
+
+def test_options_in_a_unit_of_ones_own_are_no_leftovers(machine: Machine) -> None:
+    machine.set_unit("-H fd:// $DOCKER_OPTS")
+    with machine.unit.open("a", encoding="ascii") as stream:
+        stream.write("Environment=DOCKER_OPTS=--debug\n")
+    assert machine.plan({"dns": ["8.8.8.8"]}).words == ("--debug", "--dns=8.8.8.8")
+
+
+@pytest.mark.parametrize(
+    ("words", "configuration", "root"),
+    [
+        ("", {}, "/var/lib/docker"),
+        ("--data-root=/nowhere/a --data-root /nowhere/b/", {}, "/nowhere/b"),
+        ("", {"data-root": "/nowhere/c"}, "/nowhere/c"),
+        ("-g nowhere/d", {}, "/nowhere/d"),
+        ("", {"graph": "/nowhere/e"}, "/nowhere/e"),
+    ],
+)
+def test_the_directory_of_the_data_is_known(
+    machine: Machine, words: str, configuration: dict[str, str], root: str
+) -> None:
+    machine.options.write_text(f'DOCKER_OPTS="{words}"\n', encoding="ascii")
+    machine.json.write_text(json.dumps(configuration), encoding="ascii")
+    found = machine.plan({"debug": True})
+    assert (found.before.data_root, found.after.data_root, found.moves_data) == (root, root, False)
+    assert machine.plan({"data-root": "/x"}, on_conflict="move").moves_data

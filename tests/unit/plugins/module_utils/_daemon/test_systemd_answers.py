@@ -71,6 +71,32 @@ def test_states_are_told_apart(shown: str, running: bool, failed: bool) -> None:
     assert (state.is_running, state.has_failed) == (running, failed)
 
 
+@pytest.mark.parametrize(
+    ("shown", "at_boot", "stopped"),
+    [
+        ("ActiveState=inactive\nUnitFileState=enabled\nInactiveExitTimestampMonotonic=5", True, True),
+        # It is to start at boot and never began to: what it needs has failed.
+        ("ActiveState=inactive\nUnitFileState=enabled\nInactiveExitTimestampMonotonic=0", True, False),
+        ("ActiveState=inactive\nUnitFileState=disabled\nInactiveExitTimestampMonotonic=0", False, True),
+        (
+            "ActiveState=inactive\nUnitFileState=disabled\nRequiredBy=a.service\nInactiveExitTimestampMonotonic=0",
+            True,
+            False,
+        ),
+        ("ActiveState=inactive\nUnitFileState=disabled\nWantedBy=\nRequiredBy=", False, True),
+        ("ActiveState=inactive\nUnitFileState=static\nJob=12", True, False),
+        ("ActiveState=failed\nUnitFileState=disabled", False, False),
+        ("ActiveState=inactive\nResult=exec-condition\nUnitFileState=enabled", True, False),
+        ("ActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled", True, False),
+        ("ActiveState=active\nMainPID=7\nUnitFileState=enabled", True, False),
+    ],
+)
+def test_a_service_that_was_stopped_is_told_from_one_that_failed(shown: str, at_boot: bool, stopped: bool) -> None:
+    text = shown if "Result" in shown else f"{shown}\nResult=success"
+    state = Systemd("docker.service", lambda argv, timeout: Completed(0, text, "")).state()
+    assert (state.at_boot, state.is_stopped) == (at_boot, stopped)
+
+
 def test_a_loaded_command_is_read() -> None:
     shown = "ExecStart={ path=/d ; argv[]=/d -H fd:// $X ; ignore_errors=no ; start_time=[n/a] }\n"
     assert Systemd("docker.service", lambda argv, timeout: Completed(0, shown, "")).loaded_command() == "/d -H fd:// $X"

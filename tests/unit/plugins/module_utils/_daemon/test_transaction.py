@@ -150,6 +150,37 @@ def test_a_daemon_that_does_not_come_up_gets_its_old_files_back(host: Host, beha
     assert ("kill --signal=SIGKILL docker.service" in host.requests) == (behaviour == "deaf")
 
 
+@pytest.mark.parametrize(("root", "seen", "count"), [("elsewhere", "abc", 3), ("data", "a", 1), ("elsewhere", "", 0)])
+def test_a_daemon_that_does_not_see_its_containers_gets_its_old_files_back(
+    host: Host, root: str, seen: str, count: int
+) -> None:
+    host.data[NEW], host.containers[NEW] = host.root / root, set(seen)
+    said = f"had 3 containers in {host.root}/data before the restart, and has {count} in {host.root}/{root} after it"
+    with pytest.raises(RolledBackError, match=said):
+        host.carry_out(host.whole_plan())
+    assert (host.is_old, host.runs_with) == (True, OLD)
+
+
+def test_containers_that_end_with_the_daemon_are_not_missed(host: Host) -> None:
+    host.removes[NEW] = {"a", "c"}
+    host.carry_out(host.whole_plan())
+    assert (host.is_new, host.runs_with) == (True, NEW)
+
+
+def test_data_that_is_to_move_is_not_missed(host: Host) -> None:
+    host.data[NEW], host.containers[NEW] = host.root / "elsewhere", set()
+    host.carry_out(dataclasses.replace(host.whole_plan(), moves_data=True))
+    assert (host.is_new, host.runs_with) == (True, NEW)
+
+
+def test_what_a_silent_daemon_had_is_not_missed(host: Host) -> None:
+    host.behaviours[OLD] = "silent"
+    host.boot()
+    host.data[NEW], host.containers[NEW] = host.root / "elsewhere", set()
+    host.carry_out(host.whole_plan())
+    assert (host.is_new, host.runs_with) == (True, NEW)
+
+
 @pytest.fixture
 def small_files() -> Iterator[int]:
     """Let no file grow beyond a number of bytes, which is returned: a full disk for one file."""
@@ -315,9 +346,20 @@ def test_the_next_run_puts_back_what_nobody_did(host: Host) -> None:
     assert host.disk() == host.before
     assert host.has_journal
     assert host.requests == ["daemon-reload"]
-    transaction.finish_undo(host.journal, host.service, TIMING)
+    transaction.finish_undo(undo, host.journal, host.service, TIMING)
     assert (host.is_old, host.runs_with) == (True, OLD)
     assert host.requests == ["daemon-reload", RESET, RESTART, "daemon-reload"]
+
+
+def test_a_daemon_that_the_interrupted_run_did_not_restart_is_not_started(host: Host) -> None:
+    host.journal.begin(host.whole_plan().changes, restarts=False)
+    host.options.write_bytes(NEW)
+    host.stop()
+    undo = host.journal.pending()
+    assert undo
+    transaction.undo_interrupted(undo, host.service, TIMING, lambda step: None)
+    transaction.finish_undo(undo, host.journal, host.service, TIMING)
+    assert (host.is_old, host.runs_with) == (True, None)
 
 
 def test_if_it_cannot_the_daemon_is_started_all_the_same(host: Host) -> None:
