@@ -206,7 +206,7 @@ def configure(
         # Without CA certificates, which happens in check mode alone, the CA is still to be made.
         due = bool(certificate.reasons) or request.certificate.ca_certificate is None
         plan = opened.plan(request.daemon, certificate.changes, certificate_due=due)
-        if plan.restart_reasons and not due and mode.restart != "never":
+        if plan.restart_reasons and not due and not plan.stays_stopped and mode.restart != "never":
             # Renewed along with a restart, the certificate needs no restart of its own soon.
             along = replace(request.certificate, at_half_life=True)
             renewed = deployment.plan(along, now, generate_key=not mode.check)
