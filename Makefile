@@ -42,7 +42,7 @@ unit: prepare ## run the unit tests
 
 oldest: prepare ## run the unit tests, and check the playbooks, with the oldest ansible-core
 	@$(with) oldest pytest -n 2 -q tests/unit/plugins
-	@$(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.secure
+	@$(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.secure dockerfleet.remote_api.remove
 
 # Four files at a time: most of their time goes by waiting for daemons and hosts.
 integration: prepare ## run the tests on real hosts

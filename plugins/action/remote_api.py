@@ -53,7 +53,8 @@ class ActionModule(ActionBase):
             self._listen = _remote_api.check_options(self._options)
             self._task_vars = task_vars or {}
             sent = {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
-            done = self._with_certificate(sent) if self._options["tls"] else self._run_module(sent)
+            secured = _remote_api.needs_certificate(self._options)
+            done = self._with_certificate(sent) if secured else self._run_module(sent)
             return {**result, **self._verified(done)}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}
@@ -155,7 +156,9 @@ class ActionModule(ActionBase):
         if options["verify_from"] == "none" or done.get("failed") or due:
             return done
         arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
-        if options["tls"] and options["verify_from"] == "host":
+        if options["state"] == "absent":
+            arguments.update(state="absent", tls=False)
+        elif options["tls"] and options["verify_from"] == "host":
             arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
         elif options["tls"]:
             wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key")

@@ -70,7 +70,11 @@ class Change:
 
 def read_file(path: str) -> bytes | None:
     """Return the bytes of the file, or None where there is no such file. Raises FilesError."""
-    state = read_state(path)
+    return content_of(read_state(path))
+
+
+def content_of(state: FileState | None) -> bytes | None:
+    """Return the bytes of a file as it was, None for no file."""
     return None if state is None else state.content
 
 
@@ -220,6 +224,7 @@ __all__ = (
     "Change",
     "FileState",
     "FilesError",
+    "content_of",
     "files_error",
     "make_directories",
     "missing_directories",

@@ -32,6 +32,8 @@ KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa
 _OWN_OPTIONS = ("host", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "keep_certificates": {"type": "bool", "default": False},
     "tls": {"type": "bool", "default": True},
     "allow_insecure": {"type": "bool", "default": False},
     "listen": {"type": "list", "elements": "str"},
@@ -155,6 +157,11 @@ def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     return tuple(listen)
 
 
+def needs_certificate(options: t.Mapping[str, t.Any]) -> bool:
+    """Return whether the options ask for a host that speaks TLS."""
+    return options["state"] == "present" and bool(options["tls"])
+
+
 def listen_hosts(listen: t.Sequence[str]) -> list[str]:
     """Return the names and IP addresses in the listen addresses, by which clients call the host. Wildcards are none."""
     addresses = [address for address in map(parse_host, listen) if address]
@@ -180,6 +187,8 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
         on_unread_options=options["on_unread_options"],
         live_restore=options["live_restore"],
         allow_insecure=options["allow_insecure"],
+        absent=options["state"] == "absent",
+        keep=tuple(tls.values()) if options["keep_certificates"] else (),
     )
 
 
@@ -232,4 +241,5 @@ __all__ = (
     "configure",
     "daemon_request",
     "listen_hosts",
+    "needs_certificate",
 )

@@ -29,6 +29,19 @@ description:
   - When the module itself is killed in the middle of a change, a second process finishes or undoes it and tells the
     system's log. When the host goes down, the next boot puts the files back before the daemon starts.
 options:
+  state:
+    description:
+      - With V(absent), everything that this collection set up on the host is taken back, with one restart. Files that
+        nobody changed since are as they were before it, byte for byte. What somebody added to a file stays.
+      - What is put back opens no TCP address. One that was there before this collection has to be set up anew.
+      - The CA and the clients' certificates on the controller stay.
+    type: str
+    choices: [present, absent]
+    default: present
+  keep_certificates:
+    description: Whether the host's key and certificates stay with O(state=absent).
+    type: bool
+    default: false
   tls:
     description:
       - Whether the API is served with mutual TLS. With V(false) it is plain TCP, on loopback addresses only, unless
@@ -454,7 +467,8 @@ def main() -> None:
     mode = Mode(check, "when_needed" if params["restart"] else "never", float(params["timeout"]))
     try:
         request = _remote_api.Request(
-            _remote_api.daemon_request(params), certificate_spec(params) if params["tls"] else None
+            _remote_api.daemon_request(params),
+            certificate_spec(params) if _remote_api.needs_certificate(params) else None,
         )
         outcome = _remote_api.configure(request, mode, runner(module.run_command), datetime.now(timezone.utc))
     except MissingLibraryError as exc:

@@ -45,6 +45,11 @@ options:
       - controller
       - host
     default: controller
+  state:
+    description: With V(absent), the only thing that is checked is that nothing listens on the addresses.
+    type: str
+    choices: [present, absent]
+    default: present
   negative_checks:
     description: Whether to try what must be refused.
     type: bool

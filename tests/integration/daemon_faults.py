@@ -13,6 +13,7 @@ from typing import Any
 
 OPTIONS = "/etc/default/docker"
 JSON = "/etc/docker/daemon.json"
+RECORD = "/var/lib/docker-remote-api/docker.service.original"
 OWN = "/etc/systemd/system/docker.service.d/zz-docker-remote-api.conf"
 ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
 
@@ -498,8 +499,8 @@ PROCESSES = [
         request={"on_conflict": "move"},
     ),
     Row("two-runs-at-once", DONE, "", runs=2, mode={"timeout": 60.0}),
-    Row("lost-connection-before-restart", DONE, "", signal_at=3, signal=signal.SIGHUP),
-    Row("stopped-while-it-starts", DONE, "", signal_at=4, signal=signal.SIGTERM),
+    Row("lost-connection-before-restart", DONE, "", signal_at=f"{OPTIONS} written", signal=signal.SIGHUP),
+    Row("stopped-while-it-starts", DONE, "", signal_at="restart begun", signal=signal.SIGTERM),
 ]
 
 UNREAD = 'DOCKER_OPTS="--icc=false -D"\n'
@@ -559,7 +560,7 @@ def _long(outcome: str, step: int, **rest: Any) -> Row:
 def _short(outcome: str, step: int, **rest: Any) -> Row:
     """Return a row in which a run is killed after a step of setting what no check finds and no engine starts with.
 
-    The steps: journal, options file, restart begun, files put back, daemon as before.
+    The steps: journal, options file, record, restart begun, files put back, daemon as before.
     """
     return Row(
         f"{outcome}-after-step-{step:02}-of-what-does-not-start",
@@ -572,13 +573,13 @@ def _short(outcome: str, step: int, **rest: Any) -> Row:
 
 
 KILLS = [
-    *(_long(KILLED, step) for step in range(1, 10)),
-    *(_long(KILLED, step, variants=CE) for step in range(10, 12)),
-    *(_short(KILLED, step, variants=("docker-io",)) for step in range(2, 6)),
-    *(_long(RESCUED, step, suites=("trixie",)) for step in range(1, 10)),
-    *(_long(RESCUED, step, suites=("trixie",), variants=CE) for step in range(10, 12)),
-    *(_short(RESCUED, step, variants=CE) for step in range(2, 6)),
-    Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at=3),
+    *(_long(KILLED, step) for step in range(1, 11)),
+    *(_long(KILLED, step, variants=CE) for step in range(11, 13)),
+    *(_short(KILLED, step, variants=("docker-io",)) for step in range(2, 7)),
+    *(_long(RESCUED, step, suites=("trixie",)) for step in range(1, 11)),
+    *(_long(RESCUED, step, suites=("trixie",), variants=CE) for step in range(11, 13)),
+    *(_short(RESCUED, step, variants=CE) for step in range(2, 7)),
+    Row("rescued-during-the-restart", RESCUED, "SIGKILL", options={"log-level": "info"}, signal_at="restart begun"),
 ]
 
 # The rows of remote_api: key, certificate, CA bundle, options and daemon as one transaction.
@@ -648,7 +649,7 @@ REMOTE_API = [
 FILE_STEPS = [
     "certificate requested",
     "journal written",
-    *(f"{path} written" for path in (KEY, CERTIFICATE, CA, OPTIONS)),
+    *(f"{path} written" for path in (KEY, CERTIFICATE, CA, OPTIONS, RECORD)),
 ]
 RESTART_STEPS = ["restart begun", "daemon answers", "daemon keeps running", "journal removed"]
 

@@ -46,7 +46,7 @@ TLS = {
 }
 # What lies there only while a change is under way.
 JOURNAL_FILE = "/var/lib/docker-remote-api/docker.service.journal"
-JOURNAL = re.compile(r"/var/lib/docker-remote-api/|/etc/systemd/system/(multi-user\.target\.d/)?docker-remote-api")
+JOURNAL = re.compile(r"/var/lib/docker-remote-api/(?!docker\.service\.original$)|/etc/systemd/system/(multi-user\.target\.d/)?docker-remote-api")
 JOURNAL_COPIES = re.compile(r"/var/lib/docker-remote-api/docker\.service\.journal(\.[0-9]+)?$")
 WAITING_KEY = f"{KEY}.new"
 OWN_DIRECTORY = "/etc/systemd/system/docker.service.d"
@@ -331,7 +331,7 @@ def check_files(row: Row, what: Mapping[str, Any]) -> None:
         undone = after == before or any(JOURNAL.match(path) for path in after)
         old, booted = before if undone else end, without_waiting_key(what["booted"])
         for path in booted.keys() | old.keys():
-            kept = path.startswith("/var/lib/docker-remote-api/") or path == OWN_DIRECTORY
+            kept = JOURNAL.match(path) or path == OWN_DIRECTORY
             assert kept or booted.get(path) == old.get(path), path
         for path in what["times_before"].keys() & booted.keys() if undone else ():
             assert what["times_booted"][path] == what["times_before"][path], path

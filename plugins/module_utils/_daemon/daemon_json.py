@@ -69,14 +69,14 @@ def conflicts(configuration: t.Mapping[str, t.Any], options: t.Sequence[Option])
 
 
 # The settings of the file that say where the daemon listens and with which certificate.
-_LISTENING = {key: key for key in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")}
-_LISTENING["hosts"] = "host"
+LISTENING = {key: key for key in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")}
+LISTENING["hosts"] = "host"
 
 
 def listening(configuration: t.Mapping[str, t.Any]) -> tuple[Option, ...]:
     """Return the file's settings about listening and TLS as the options that mean the same."""
     found = []
-    for key, name in _LISTENING.items():
+    for key, name in LISTENING.items():
         value = configuration.get(key)
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, bool):
@@ -91,4 +91,4 @@ def render(configuration: t.Mapping[str, t.Any]) -> bytes:
     return (json.dumps(configuration, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-__all__ = ("Conflict", "conflicts", "listening", "parse", "render")
+__all__ = ("LISTENING", "Conflict", "conflicts", "listening", "parse", "render")

@@ -133,6 +133,11 @@ unread_options = DaemonError.text(
     "the unit has never read these options, and with this change the daemon would take them: {options}",
     "Take out what is not wanted. on_unread_options 'adopt' keeps all, 'discard' none, with a backup of the file.",
 )
+bad_record = DaemonError.text(
+    "{path}",
+    "the record of what was there before this collection cannot be read",
+    "Move it away. What the collection's options name is then taken out of the files, and nothing is put back.",
+)
 later_drop_in = DaemonError.text(
     "{path}",
     "this drop-in of {unit} is read after {own_path} and sets the command or its environment anew",

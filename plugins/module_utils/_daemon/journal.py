@@ -40,7 +40,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     write_atomically,
 )
 
-_DIRECTORY = "/var/lib/docker-remote-api"
+DIRECTORY = "/var/lib/docker-remote-api"
 _LOCK_DIRECTORY = "/run"
 _UNIT_DIRECTORY = "/etc/systemd/system"
 # The lock's file is there from the first run after a boot on: what is wanted at boot does nothing later.
@@ -87,7 +87,7 @@ class Undo:
     restarts: bool = True
 
 
-def _digest(content: bytes | None) -> str | None:
+def digest(content: bytes | None) -> str | None:
     """Return the SHA-256 of the bytes in hexadecimal, None for None."""
     return None if content is None else hashlib.sha256(content).hexdigest()
 
@@ -95,7 +95,7 @@ def _digest(content: bytes | None) -> str | None:
 class Journal:
     """The journal of one service. It exists on the disk only between begin() and commit()."""
 
-    def __init__(self, service: str, directory: str = _DIRECTORY, unit_directory: str = _UNIT_DIRECTORY) -> None:
+    def __init__(self, service: str, directory: str = DIRECTORY, unit_directory: str = _UNIT_DIRECTORY) -> None:
         """Name the journal of ``service``, a full unit name, and the unit that puts everything back at boot."""
         unit = f"docker-remote-api-undo-{service}"
         self.path = f"{directory}/{service}.journal"
@@ -110,11 +110,11 @@ class Journal:
         Replaced private keys are among it: what is written is readable by root alone.
         """
         self._disarm_boot()
-        entries = tuple(Entry(change.path, change.before, _digest(change.after)) for change in changes)
+        entries = tuple(Entry(change.path, change.before, digest(change.after)) for change in changes)
         missing = [missing_directories(change.path) for change in changes if change.after is not None]
         undo = Undo(entries, tuple(dict.fromkeys(item for directories in missing for item in directories)), restarts)
         content = {"version": 1, "directories": undo.directories, "restarts": restarts}
-        text = json.dumps({**content, "entries": [_to_json(entry) for entry in entries]}, indent=1)
+        text = json.dumps({**content, "entries": [entry_to_json(entry) for entry in entries]}, indent=1)
         make_directories(self.path, 0o700)
         write_atomically(self.path, text.encode("ascii"), mode=0o600)
         try:
@@ -161,7 +161,7 @@ class Journal:
             return None
         try:
             found = json.loads(content)
-            entries = tuple(_from_json(entry) for entry in found["entries"])
+            entries = tuple(entry_from_json(entry) for entry in found["entries"])
             return Undo(entries, tuple(found["directories"]), found.get("restarts", True))
         except (ValueError, KeyError, TypeError) as exc:
             raise errors.bad_journal(path=self.path) from exc
@@ -188,7 +188,7 @@ def _boot_line(entry: Entry, copy: str) -> str:
     return f"{condition} put {entry.before.mode:04o} {shlex.quote(copy)} {path}"
 
 
-def _to_json(entry: Entry) -> dict[str, t.Any]:
+def entry_to_json(entry: Entry) -> dict[str, t.Any]:
     """Return the entry as JSON takes it; bytes in base64."""
     before = None if entry.before is None else dict(asdict(entry.before), content=_encode(entry.before.content))
     return {"path": entry.path, "before": before, "after_sha256": entry.after_sha256}
@@ -199,8 +199,8 @@ def _encode(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _from_json(found: t.Mapping[str, t.Any]) -> Entry:
-    """Return the entry that _to_json() wrote. Raises ValueError, KeyError or TypeError for anything else."""
+def entry_from_json(found: t.Mapping[str, t.Any]) -> Entry:
+    """Return the entry that entry_to_json() wrote. Raises ValueError, KeyError or TypeError for anything else."""
     before = found["before"]
     state = None if before is None else FileState(**dict(before, content=base64.b64decode(before["content"])))
     return Entry(found["path"], state, found["after_sha256"])
@@ -233,7 +233,7 @@ def put_back(undo: Undo) -> list[str]:
 def is_applied(undo: Undo) -> bool:
     """Return whether every file is as the change makes it. Raises FilesError."""
     now = [(read_state(entry.path), entry.after_sha256) for entry in undo.entries]
-    return all(_digest(None if state is None else state.content) == after for state, after in now)
+    return all(digest(None if state is None else state.content) == after for state, after in now)
 
 
 def _restore(entry: Entry) -> bool:
@@ -241,7 +241,7 @@ def _restore(entry: Entry) -> bool:
     now = read_state(entry.path)
     if now == entry.before:
         return False
-    if _digest(None if now is None else now.content) not in (entry.after_sha256, _digest_before(entry)):
+    if digest(None if now is None else now.content) not in (entry.after_sha256, _digest_before(entry)):
         return False
     if entry.before is None:
         remove_file(entry.path)
@@ -253,7 +253,7 @@ def _restore(entry: Entry) -> bool:
 
 def _digest_before(entry: Entry) -> str | None:
     """Return the SHA-256 of what was there, None for nothing."""
-    return None if entry.before is None else _digest(entry.before.content)
+    return None if entry.before is None else digest(entry.before.content)
 
 
 def lock_path(service: str, directory: str = _LOCK_DIRECTORY) -> str:
@@ -294,4 +294,16 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-__all__ = ("Entry", "Journal", "Undo", "exclusive", "is_applied", "lock_path", "put_back")
+__all__ = (
+    "DIRECTORY",
+    "Entry",
+    "Journal",
+    "Undo",
+    "digest",
+    "entry_from_json",
+    "entry_to_json",
+    "exclusive",
+    "is_applied",
+    "lock_path",
+    "put_back",
+)

@@ -32,7 +32,10 @@ LOCAL_SOCKET = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for: the options of the module daemon_options."""
+    """What the user asks for: the options of the module daemon_options.
+
+    ``absent``: take back what this collection has changed; ``keep`` are paths that stay even so.
+    """
 
     options: t.Mapping[str, Value]
     remove: tuple[str, ...] = ()
@@ -46,6 +49,8 @@ class Request:
     daemon_json: str | None = None
     live_restore: bool | None = None
     allow_insecure: bool = False
+    absent: bool = False
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

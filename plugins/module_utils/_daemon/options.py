@@ -282,7 +282,7 @@ def merge(
     """
     words: list[str] = []
     done: set[str] = set()
-    as_wanted = {name for name, items in wanted.items() if _wanted_values(items) == _replaced_values(present, name)}
+    as_wanted = {name for name, items in wanted.items() if wanted_values(items) == _replaced_values(present, name)}
     for option in present:
         if is_local_host(option) and not exclusive and "host" not in remove:
             words.extend(option.words)
@@ -301,7 +301,7 @@ def merge(
     return _without_repeated_hosts(words)
 
 
-def _wanted_values(words: t.Sequence[str]) -> list[str]:
+def wanted_values(words: t.Sequence[str]) -> list[str]:
     """Return the values in words of the form ``--name=value``; ``true`` for a bare ``--name``."""
     return [word.partition("=")[2] if "=" in word else "true" for word in words]
 
@@ -355,4 +355,5 @@ __all__ = (
     "parse_host",
     "read_arguments",
     "values",
+    "wanted_values",
 )

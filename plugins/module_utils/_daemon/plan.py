@@ -9,13 +9,20 @@
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, host_files, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.host_files import (
+    DaemonJson,
+    OptionsFile,
+    find_options_file,
+    fixed_options,
+    read_daemon_json,
+    read_units,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import (
     LOCAL_SOCKET,
     DaemonSettings,
@@ -34,7 +41,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options_file import (
     read_environment,
-    read_words,
     render,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
@@ -46,36 +52,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
-_DEFAULT_PATH = "/etc/default/docker"
-_DEFAULT_VARIABLE = "DOCKER_OPTS"
-_DEFAULT_DAEMON_JSON = "/etc/docker/daemon.json"
 # With another value of these, the engine does not see the containers that it has (dockerd reference).
 _MOVING_OPTIONS = frozenset({"data-root", "graph", "userns-remap", "storage-driver", "feature"})
-
-
-@dataclass(frozen=True)
-class _OptionsFile:
-    """The options file as it is: its path, its variable, its state, and the options in the variable.
-
-    ``live`` are those of them that the unit reads already; ``discarded`` those that do not stay.
-    """
-
-    path: str
-    variable: str
-    before: FileState | None
-    present: tuple[Option, ...]
-    live: tuple[Option, ...]
-    discarded: tuple[Option, ...] = ()
-
-    @property
-    def where(self) -> str:
-        """The place for messages: ``PATH, VARIABLE``."""
-        return f"{self.path}, {self.variable}"
-
-    @property
-    def content(self) -> bytes | None:
-        """The bytes of the file, None for no file."""
-        return None if self.before is None else self.before.content
 
 
 def make_plan(request: Request, state: ServiceState, running: Process | None, changes: t.Sequence[Change] = ()) -> Plan:
@@ -84,13 +62,13 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     Raises DaemonError or FilesError when the host's files cannot be parsed or conflict with the request.
     """
     wanted = check_options(request.options)
-    files = _read_units(request.service)
+    files = read_units(request.service)
     own_path = unit.drop_in_path(request.service)
     base = unit.load(request.service, [item for item in files if item.path != own_path])
-    file = _find_options_file(request, base)
-    fixed = _fixed_options(base, file.path, file.variable)
+    file = find_options_file(request, base)
+    fixed = fixed_options(base, file.path, file.variable)
     file = _judge_unread(request, base, files, file, wanted, fixed)
-    daemon_json = _read_daemon_json(request, [*fixed, *file.present])
+    daemon_json = read_daemon_json(request, [*fixed, *file.present])
 
     words = merge(file.present, wanted, remove=request.remove, exclusive=request.exclusive)
     words = _with_local_socket(words, fixed, daemon_json.before, file.where)
@@ -99,7 +77,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
 
     unit_changes, effective = _wire(request, base, files, file.path, file.variable, bool(words))
     content = render(file.content, file.path, file.variable, words)
-    variables = _variables(effective, file.path, content)
+    variables = host_files.variables(effective, file.path, content)
     _check_in_effect(effective, file.path, file.variable, words, variables)
     argv = unit.expand(effective, variables)
     after = DaemonSettings(tuple(read_arguments(argv[1:], effective.command.path)), daemon_json.after)
@@ -126,30 +104,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     )
 
 
-@dataclass(frozen=True)
-class _DaemonJson:
-    """daemon.json: its path and state, its configuration before and after, and the keys taken out of it."""
-
-    path: str
-    state: FileState | None
-    before: t.Mapping[str, t.Any]
-    after: t.Mapping[str, t.Any]
-    conflicts: tuple[json_file.Conflict, ...] = ()
-
-
-def _read_daemon_json(request: Request, options: t.Sequence[Option]) -> _DaemonJson:
-    """Return daemon.json as it is, at the path asked for, that of the command line, or dockerd's default.
-
-    Raises DaemonError or FilesError.
-    """
-    named = values(options, "config-file")
-    path = request.daemon_json or (named[-1] if named else _DEFAULT_DAEMON_JSON)
-    state = read_state(path)
-    configuration = json_file.parse(None if state is None else state.content, path)
-    return _DaemonJson(path, state, configuration, configuration)
-
-
-def _resolve_conflicts(request: Request, found: _DaemonJson, options: t.Sequence[Option], where: str) -> _DaemonJson:
+def _resolve_conflicts(request: Request, found: DaemonJson, options: t.Sequence[Option], where: str) -> DaemonJson:
     """Return daemon.json as it has to be beside these options. Raises DaemonError for a conflict that must stay."""
     conflicts = json_file.conflicts(found.before, options)
     if conflicts and request.on_conflict != "move":
@@ -157,7 +112,7 @@ def _resolve_conflicts(request: Request, found: _DaemonJson, options: t.Sequence
     removed = {item.key for item in conflicts}
     kept = {key: value for key, value in found.before.items() if key not in removed}
     settings = _live_restore_setting(request, options, kept, where)
-    return _DaemonJson(found.path, found.state, found.before, {**kept, **settings}, tuple(conflicts))
+    return DaemonJson(found.path, found.state, found.before, {**kept, **settings}, tuple(conflicts))
 
 
 def _live_restore_setting(
@@ -207,37 +162,14 @@ def _check_in_effect(
     raise errors.variable_set_later(path=(winners or [effective.command.path])[-1], variable=variable, own_path=path)
 
 
-def _read_units(service: str) -> list[unit.UnitFile]:
-    """Return the unit's files from the disk."""
-    found = []
-    for path in unit.unit_paths(service):
-        found.append(unit.UnitFile(path, (read_file(path) if os.path.realpath(path) != "/dev/null" else None) or b""))
-    return found
-
-
-def _find_options_file(request: Request, base: unit.Unit) -> _OptionsFile:
-    """Return the options file: the one asked for, the one that the unit reads, or the default. Raises DaemonError."""
-
-    def assigned(path: str, variable: str) -> bool:
-        return variable in read_environment(read_file(path))
-
-    found_path, found_variable = unit.find_options(base, assigned)
-    path = request.path or found_path or _DEFAULT_PATH
-    variable = request.variable or found_variable or _DEFAULT_VARIABLE
-    before = read_state(path)
-    words = _present_words(base, None if before is None else before.content, path, variable)
-    present = tuple(read_arguments(words, f"{path}, {variable}"))
-    return _OptionsFile(path, variable, before, present, present)
-
-
 def _judge_unread(
     request: Request,
     base: unit.Unit,
     files: t.Sequence[unit.UnitFile],
-    file: _OptionsFile,
+    file: OptionsFile,
     wanted: t.Mapping[str, tuple[str, ...]],
     fixed: t.Sequence[Option],
-) -> _OptionsFile:
+) -> OptionsFile:
     """Return the options file with what becomes of options in it that the unit does not read, with all its ``files``.
 
     What the request or the unit says anyway needs no decision, and neither does what the request takes away.
@@ -262,40 +194,11 @@ def _judge_unread(
     return replace(file, live=())
 
 
-def _new_variables(base: unit.Unit, effective: unit.Unit, file: _OptionsFile) -> tuple[str, ...]:
+def _new_variables(base: unit.Unit, effective: unit.Unit, file: OptionsFile) -> tuple[str, ...]:
     """Return a warning about the other variables that the daemon gets with a file that it did not read before."""
     old, new = ([item.path for item in one.environment_files] for one in (base, effective))
     names = sorted(read_environment(file.content).keys() - {file.variable}) if file.path in set(new) - set(old) else []
     return (f"{file.path} also sets {', '.join(names)}, which the daemon gets, too.",) if names else ()
-
-
-def _present_words(base: unit.Unit, content: bytes | None, path: str, variable: str) -> tuple[str, ...]:
-    """Return the options that are kept today: in the file, or else in the unit's own ``Environment=``."""
-    words = read_words(content, path, variable)
-    if not words and variable not in read_environment(content) and base.reads(variable):
-        words = tuple(unit.split_words(base.environment.get(variable, ""), unescape=False))
-    return words
-
-
-def _fixed_options(base: unit.Unit, path: str, variable: str) -> list[Option]:
-    """Return the options that the unit gives besides those in the variable."""
-    variables = dict(_variables(base, path, None), **{variable: ""})
-    where = f"{base.command.path}:{base.command.first_line}"
-    return read_arguments(unit.expand(base, variables)[1:], where)
-
-
-def _variables(effective: unit.Unit, path: str, content: bytes | None) -> dict[str, str]:
-    """Return the environment that systemd builds for the command, with ``content`` in place of the file at ``path``.
-
-    Raises DaemonError for a file that must be there and is not (systemd would not start the service).
-    """
-    found = dict(effective.environment)
-    for item in effective.environment_files:
-        there = content if item.path == path else read_file(item.path)
-        if there is None and item.path != path and not item.optional:
-            raise errors.environment_file_missing(path=item.path, unit=effective.name)
-        found.update(read_environment(there))
-    return found
 
 
 def _with_local_socket(
@@ -386,7 +289,7 @@ def _unit_change(path: str, before: FileState | None, after: bytes, base: unit.U
     return Change(path, before, after, (old, f"ExecStart={base.command.value}{suffix}\n"))
 
 
-def _json_changes(file: _DaemonJson) -> list[Change]:
+def _json_changes(file: DaemonJson) -> list[Change]:
     """Return the changes of daemon.json: a private backup beside it where keys are taken out, then the file itself."""
     if file.after == file.before:
         return []
@@ -414,7 +317,7 @@ def _backup(path: str, state: FileState | None) -> list[Change]:
     return []
 
 
-def _options_change(file: _OptionsFile, after: bytes, words: t.Sequence[str]) -> list[Change]:
+def _options_change(file: OptionsFile, after: bytes, words: t.Sequence[str]) -> list[Change]:
     """Return the change of the options file, if any. Its diff shows the variable alone; others may hold secrets."""
     if after == (file.content or b""):
         return []

@@ -74,8 +74,7 @@ def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
 def _check_unit_files(plan: Plan, run: Run) -> None:
     """Let systemd judge the unit files of the plan. Raises DaemonError with its words."""
     for change in plan.changes:
-        in_unit = f"{plan.service}.d/" in change.path or change.path.endswith(f"/{plan.service}")
-        if change.after is not None and in_unit:
+        if change.after is not None and unit.is_unit_file(change.path, plan.service):
             _check_unit(plan, change.path, change.after, run)
 
 

@@ -21,6 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.mod
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.unit import drop_in_path
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd
@@ -103,16 +104,28 @@ class Session:
             raise _systemd.masked_service(service=request.service)
         if state.load == "not-found":
             raise _systemd.no_service(service=request.service)
-        plan = make_plan(request, state, read_process(state.main_pid) if state.main_pid else None, changes)
+        running = read_process(state.main_pid) if state.main_pid else None
+        if request.absent:
+            # Hardly any run takes the Remote API away: compiling this would cost each of them.
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.removal import (
+                make_removal_plan,
+            )
+
+            plan = make_removal_plan(request, state, running)
+        else:
+            plan = make_plan(request, state, running, changes)
         reasons = [*(["its certificate is to be issued"] if certificate_due else []), *restart_reasons(plan, state)]
         stopped = state.is_stopped and not self._left_down and not self._systemd.socket_is_active()
         warnings = plan.warnings if state.at_boot else (*plan.warnings, _NOT_AT_BOOT.format(service=request.service))
         plan = replace(plan, restart_reasons=tuple(reasons), stays_stopped=stopped, warnings=warnings)
         if plan.changes or reasons or self._mode.restart == "always":
             # Most runs change nothing: compiling the checks would cost each of them.
-            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight, record
 
             plan = with_activation_sockets(plan, self._systemd.socket_paths())
+            if plan.changes and not request.absent:
+                kept = record.update(request.service, plan.changes, {change.path for change in changes})
+                plan = replace(plan, changes=(*plan.changes, kept))
             check_mode = self._mode.check
             preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due, check_mode=check_mode)
         return plan
@@ -133,6 +146,9 @@ class Session:
             with transaction.signals_ignored():
                 change = transaction.Transaction(plan, daemon, Journal(plan.service), timing, self._report)
                 change.run(restart=restart)
+            if any(change.path == drop_in_path(plan.service) and change.after is None for change in plan.changes):
+                with contextlib.suppress(OSError):  # it has drop-ins of others
+                    os.rmdir(os.path.dirname(drop_in_path(plan.service)))
         changed = bool(plan.changes or restart or self.undone)
         due = restart_due and not restart
         warnings = (*plan.warnings, *_restart_warnings(plan, stopped, due=due, done=restart and not self._mode.check))
@@ -215,7 +231,8 @@ def _containers_to_stop(plan: Plan) -> int:
     for path in plan.before.local_sockets:
         info = get_json(path, "/info")
         if info:
-            return 0 if info.get("LiveRestoreEnabled") and plan.live_restore is None else int(info["ContainersRunning"])
+            survive = info.get("LiveRestoreEnabled") and plan.live_restore is None and plan.after.live_restore
+            return 0 if survive else int(info["ContainersRunning"])
     return 0
 
 

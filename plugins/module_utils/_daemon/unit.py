@@ -277,6 +277,11 @@ def drop_in_path(name: str) -> str:
     return f"/etc/systemd/system/{name}.d/{DROP_IN_NAME}"
 
 
+def is_unit_file(path: str, name: str) -> bool:
+    """Return whether the path is that of the unit's file, or of one of its own drop-ins."""
+    return f"/{name}.d/" in path or path.endswith(f"/{name}")
+
+
 def render_drop_in(unit: Unit, path: str, variable: str) -> bytes:
     """Return the drop-in that makes the unit (as it is without it) read the options in ``variable`` from ``path``."""
     lines = [_MARK, "[Service]"]
@@ -324,6 +329,7 @@ __all__ = (
     "edit_unit_file",
     "expand",
     "find_options",
+    "is_unit_file",
     "load",
     "render_drop_in",
     "settings",

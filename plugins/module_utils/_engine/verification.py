@@ -50,6 +50,7 @@ VERIFY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "ca_certificate": {"type": "str"},
     "ca_key": {"type": "str", "no_log": True},
     "negative_checks": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 # How long a port that should be closed is waited for, in seconds: a firewall that drops packets never answers.
@@ -175,6 +176,9 @@ class _Verification:
             socket = resolve({**self._params, "docker_host": DEFAULT_ADDRESS}, ClientEnvironment.empty())
             check, local, _certificate = _check_information("local_socket", socket)
             self.checks.append(check)
+        if self._params["state"] == "absent":
+            self.checks.extend(_check_closed(one, one.port, "port_closed") for one in self._connections)
+            return local
         infos = [local, *(self._check_address(connection, local) for connection in self._connections)]
         if self._params["negative_checks"]:
             self._check_insecure_ports()
@@ -208,7 +212,7 @@ class _Verification:
         secured = {connection.host: connection for connection in self._connections if connection.tls is not None}
         for host, connection in secured.items():
             if host not in meant:
-                self.checks.append(_check_insecure_port(connection))
+                self.checks.append(_check_closed(connection, PLAIN_PORT, "insecure_port_closed"))
 
 
 # --- what must work ----------------------------------------------------------------------------------------------
@@ -335,25 +339,24 @@ def _check_refused(name: str, who: str, connection: Connection) -> Check:
     return Check(connection.address, name, False, detail, remedy)
 
 
-def _check_insecure_port(connection: Connection) -> Check:
-    """Return whether the port for plain HTTP (2375) is closed on the engine's host."""
-    name = "insecure_port_closed"
+def _check_closed(connection: Connection, port: int, name: str) -> Check:
+    """Return whether the port is closed on the engine's host."""
     timeout = min(connection.timeout, CLOSED_PORT_WAIT)
-    address = f"tcp://{bracketed(connection.host)}:{PLAIN_PORT}"
-    progress = Progress(replace(connection, address=address, port=PLAIN_PORT, tls=None, timeout=timeout))
+    address = f"tcp://{bracketed(connection.host)}:{port}"
+    progress = Progress(replace(connection, address=address, port=port, tls=None, timeout=timeout))
     try:
         status, body, _certificate = _ask(progress, "/_ping")
         if b"HTTP request to an HTTPS server" in body:  # Go's net/http
-            detail = f"port {PLAIN_PORT} is open, and speaks TLS"
+            detail = f"port {port} is open, and speaks TLS"
         else:
-            detail = f"port {PLAIN_PORT} answers without TLS (status {status})"
+            detail = f"port {port} answers without TLS (status {status})"
     except errors.UnreachableError:
-        return Check(connection.address, name, True, f"nothing listens on port {PLAIN_PORT}")
+        return Check(connection.address, name, True, f"nothing listens on port {port}")
     except errors.EngineError as exc:
         if isinstance(exc, errors.TimedOutError) and progress.phase == CONNECTING:
-            return Check(connection.address, name, True, f"port {PLAIN_PORT} does not answer")
-        detail = f"port {PLAIN_PORT} is open ({exc.cause})"
-    remedy = f"Take port {PLAIN_PORT} out of the engine's options (-H, --host, and hosts in daemon.json)."
+            return Check(connection.address, name, True, f"port {port} does not answer")
+        detail = f"port {port} is open ({exc.cause})"
+    remedy = f"Take port {port} out of the engine's options (-H, --host, and hosts in daemon.json)."
     return Check(connection.address, name, False, detail, remedy)
 
 
