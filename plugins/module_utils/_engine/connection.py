@@ -75,7 +75,7 @@ class TlsOptions:
 class Connection:
     """How to reach one engine: by ``socket_path``, or by ``host`` and ``port``. ``timeout`` is in seconds.
 
-    ``address`` is for messages. ``api_version`` is None if it is to be negotiated.
+    ``address`` and ``peer`` are for messages. ``api_version`` is None if it is to be negotiated.
     """
 
     address: str
@@ -85,6 +85,7 @@ class Connection:
     tls: TlsOptions | None
     api_version: str | None
     timeout: float
+    peer: errors.Peer = errors.ENGINE
 
 
 @dataclass(frozen=True)
