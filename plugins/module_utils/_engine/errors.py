@@ -412,6 +412,22 @@ no_catalog = AnswerError.text(
     "Set image, to ask for one repository.",
 )
 
+# --- docker contexts ---------------------------------------------------------------------------------------------
+
+bad_context_name = OptionError.text(
+    "option name",
+    "{name!r} is not a name that a docker context can have",
+    "Use letters, digits and any of _.+- after the first character, at least two characters, and not 'default'.",
+)
+certificates_for_socket = OptionError.text(
+    "option cert_path",
+    "{address} is a unix socket, which never speaks TLS",
+    "Leave out cert_path, or give a TCP address.",
+)
+unusable_store = OptionError.text(
+    "{path}", "it cannot be used ({reason})", "Repair it, or move it away, and run again. Nothing was changed."
+)
+
 # --- verification ------------------------------------------------------------------------------------------------
 
 checks_failed = EngineError.text(
