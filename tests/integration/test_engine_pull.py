@@ -6,20 +6,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support import Pki, named, play
+from ansible_collections.dockerfleet.remote_api.tests.integration.registry_support import hashed, registry_program
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import (
     IMAGE,
     LAB,
     Ansible,
     Host,
     Lab,
-    run,
     wait_for,
 )
 
@@ -36,16 +35,8 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return Debian's docker-registry as this machine's own apt has it; a host of the lab reaches no mirror."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dockerfleet-remote-api/registry"
-    found = cache / "usr/bin/docker-registry"
-    if not found.exists():
-        folder = tmp_path_factory.mktemp("registry")
-        run("apt-get", "-o", "APT::Sandbox::User=root", "-qq", "download", "docker-registry", cwd=folder)
-        (package,) = folder.glob("*.deb")
-        run("dpkg-deb", "-x", package, cache)
-    return found
+def program() -> Path:
+    return registry_program()
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +48,7 @@ def host(lab: Lab, program: Path, tmp_path_factory: pytest.TempPathFactory) -> H
     server = pki.issue("registry", f"subjectAltName = IP:{host.address}\n")
     for name in ("ca.pem", "cert.pem", "key.pem"):
         host.write(f"/etc/registry/{name}", (server / name).read_text())
-    hashed = host.sh(f"perl -e 'print crypt(\"{PASSWORD}\", q($2b$05$abcdefghijklmnopqrstuu))'")
-    assert hashed.startswith("$2b$")
-    host.write("/etc/registry/users", f"ada:{hashed}\n")
+    host.write("/etc/registry/users", f"ada:{hashed(PASSWORD)}\n")
     with program.open("rb") as binary:
         copy = "cat > /usr/local/bin/docker-registry && chmod 0755 /usr/local/bin/docker-registry"
         run_with_bytes(host, copy, binary.read())

@@ -50,6 +50,7 @@ class Answer:
     status: int
     headers: t.Mapping[str, str]
     body: bytes
+    peer: errors.Peer = errors.ENGINE
 
     @property
     def text(self) -> str:
@@ -76,15 +77,15 @@ class Answer:
         """Return the JSON value of the body. Raises BrokenAnswerError if there is none."""
         if not self.is_json:
             kind = self.headers.get("content-type") or "nothing that names its type"
-            raise self.unlike_engine(f"the answer is {kind} instead of JSON{sample(self.text)}")
+            raise self.unlike_peer(f"the answer is {kind} instead of JSON{sample(self.text)}")
         try:
             return json.loads(self.body)
         except ValueError as exc:
-            raise self.unlike_engine(f"the answer is broken JSON ({exc}){sample(self.text)}") from exc
+            raise self.unlike_peer(f"the answer is broken JSON ({exc}){sample(self.text)}") from exc
 
-    def unlike_engine(self, cause: str) -> errors.BrokenAnswerError:
-        """Return the error for an answer that no engine gives."""
-        return errors.not_an_engine(endpoint=self.endpoint, address=self.address, cause=cause)
+    def unlike_peer(self, cause: str) -> errors.BrokenAnswerError:
+        """Return the error for an answer that the peer does not give."""
+        return errors.not_the_peer(endpoint=self.endpoint, address=self.address, peer=self.peer, cause=cause)
 
 
 class Engine:
@@ -120,7 +121,7 @@ class Engine:
             answer = self.request("GET", "/_ping", versioned=False)
             highest = answer.headers.get("api-version", "")
             if not re.fullmatch(r"[0-9]+\.[0-9]+", highest):
-                raise answer.unlike_engine("the answer has no header Api-Version, so this is no Docker engine")
+                raise answer.unlike_peer("the answer has no header Api-Version, so this is no Docker engine")
             self._version = min(highest, NEWEST_VERSION, key=version_key)
         return self._version
 
@@ -177,10 +178,10 @@ class Engine:
         status, message = answer.status, answer.message
         if 300 <= status < 400 and "location" in answer.headers:
             location = answer.headers["location"][:200]
-            return answer.unlike_engine(f"the answer is a redirect to {location}, which no engine gives here")
+            return answer.unlike_peer(f"the answer is a redirect to {location}, which no engine gives here")
         if status == 400 and b"HTTP request to an HTTPS server" in answer.body:
             self._progress.answered = False  # this is what Go's TLS server says, before it knows of an engine
-            return errors.tls_wanted(address=answer.address)
+            return errors.tls_wanted(address=answer.address, peer=answer.peer)
         if status == 400 and re.search(r"client version \S+ is too (old|new)", message):
             return self._version_refusal(answer)
         kind = _REFUSALS.get(status, errors.bad_request if status < 500 else errors.engine_failed)
@@ -290,21 +291,22 @@ class Exchange:
         if has_body and promised.isdigit() and received < int(promised):
             raise errors.cut_off(
                 address=self._progress.connection.address,
+                peer=self._progress.connection.peer,
                 phase=self._progress.phase,
                 reason=f"after {received} of {promised} bytes",
             )
 
     def read(self, body: t.Iterable[bytes] | None = None) -> Answer:
         """Return the whole answer, with this body if it was decoded. Raises EngineError."""
-        address, endpoint = self._progress.connection.address, self._progress.endpoint
+        connection, endpoint = self._progress.connection, self._progress.endpoint
         pieces: list[bytes] = []
         size = 0
         for piece in self.chunks() if body is None else body:
             size += len(piece)
             if size > MEMORY_LIMIT:
-                raise errors.too_large(endpoint=endpoint, address=address, limit=MEMORY_LIMIT // 2**20)
+                raise errors.too_large(endpoint=endpoint, address=connection.address, limit=MEMORY_LIMIT // 2**20)
             pieces.append(piece)
-        return Answer(address, endpoint, self.status, self.headers, b"".join(pieces))
+        return Answer(connection.address, endpoint, self.status, self.headers, b"".join(pieces), connection.peer)
 
 
 def version_key(version: str) -> tuple[int, ...]:

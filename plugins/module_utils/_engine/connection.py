@@ -12,8 +12,6 @@ context in the client's config.json, then the local socket (docker/cli, cli/comm
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import typing as t
@@ -21,6 +19,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
+    DEFAULT_CONTEXT,
+    PEM_NAMES,
+    ContextStore,
+    client_directory,
+    current_name,
+)
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PLAIN_PORT = 2375
@@ -75,7 +80,7 @@ class TlsOptions:
 class Connection:
     """How to reach one engine: by ``socket_path``, or by ``host`` and ``port``. ``timeout`` is in seconds.
 
-    ``address`` is for messages. ``api_version`` is None if it is to be negotiated.
+    ``address`` and ``peer`` are for messages. ``api_version`` is None if it is to be negotiated.
     """
 
     address: str
@@ -85,6 +90,7 @@ class Connection:
     tls: TlsOptions | None
     api_version: str | None
     timeout: float
+    peer: errors.Peer = errors.ENGINE
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,8 @@ class ClientEnvironment:
 
     @classmethod
     def of_process(cls) -> ClientEnvironment:
-        """Return that of the running process, with the directory in DOCKER_CONFIG, or ~/.docker."""
-        config_dir = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-        return cls(os.environ, config_dir)
+        """Return that of the running process."""
+        return cls(os.environ, client_directory())
 
     @classmethod
     def empty(cls) -> ClientEnvironment:
@@ -117,7 +122,7 @@ class _PemFiles:
     @classmethod
     def in_directory(cls, directory: str) -> _PemFiles:
         """Return those of ca.pem, cert.pem and key.pem that are in the directory."""
-        paths = (os.path.join(directory, name) for name in ("ca.pem", "cert.pem", "key.pem"))
+        paths = (os.path.join(directory, name) for name in PEM_NAMES)
         return cls(*(path if os.path.exists(path) else None for path in paths))
 
 
@@ -151,6 +156,16 @@ def resolve(params: Params, environment: ClientEnvironment) -> Connection:
     return Connection(f"tcp://{bracketed(host)}:{port}", None, host, port, tls, version, timeout)
 
 
+def parse_address(address: str, *, tls: bool) -> str:
+    """Return an engine's address with its scheme and its port, as the docker client keeps it. Raises OptionError."""
+    endpoint = _Endpoint("docker_host", address)
+    scheme, rest = _split_scheme(endpoint)
+    if scheme == "unix":
+        return address
+    host, port = _split_host(endpoint, rest)
+    return f"tcp://{bracketed(host)}:{port or (TLS_PORT if tls else PLAIN_PORT)}"
+
+
 def bracketed(host: str) -> str:
     """Return the host as part of an address: an IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host else host
@@ -178,56 +193,38 @@ def _find_endpoint(params: Params, environment: ClientEnvironment) -> _Endpoint:
     if environment.environ.get("DOCKER_HOST"):
         return _Endpoint("DOCKER_HOST", environment.environ["DOCKER_HOST"])
     if environment.config_dir:
-        name = environment.environ.get("DOCKER_CONTEXT") or _current_context(environment.config_dir)
-        if name and name != "default":
-            return _read_context(environment.config_dir, name)
+        store = ContextStore(environment.config_dir)
+        name = environment.environ.get("DOCKER_CONTEXT") or _current_context(store)
+        if name and name != DEFAULT_CONTEXT:
+            return _read_context(store, name)
     return _Endpoint("docker_host", DEFAULT_ADDRESS)
 
 
-def _current_context(config_dir: str) -> str:
+def _current_context(store: ContextStore) -> str:
     """Return the name of the current docker context, empty if none was chosen.
 
     Raises OptionError if the client's configuration file is there and cannot be read.
     """
-    path = os.path.join(config_dir, "config.json")
     try:
-        name = _load_object(path).get("currentContext") or ""
-    except FileNotFoundError:
-        return ""
+        return current_name(store.config())
     except (OSError, ValueError) as exc:
         cause = f"the docker client's configuration cannot be read ({exc})"
-        raise errors.bad_client_config(path=path, cause=cause) from exc
-    if not isinstance(name, str):
-        raise errors.bad_client_config(path=path, cause="currentContext is not a name")
-    return name
+        raise errors.bad_client_config(path=store.config_path, cause=cause) from exc
 
 
-def _read_context(config_dir: str, name: str) -> _Endpoint:
-    """Return the endpoint of a docker context. Raises OptionError if there is no such context, or it has none.
-
-    Contexts are kept in directories named by the SHA-256 of their names (docker/cli, cli/context/store).
-    """
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    path = os.path.join(config_dir, "contexts", "meta", digest, "meta.json")
+def _read_context(store: ContextStore, name: str) -> _Endpoint:
+    """Return the endpoint of a docker context. Raises OptionError if there is no such context, or it has none."""
+    path = store.meta_path(name)
     try:
-        endpoint = _load_object(path)["Endpoints"]["docker"]
+        meta = store.meta(name)
+        if meta is None:
+            raise errors.bad_context(name=name, cause=f"it does not exist ({path} is not there)")
+        endpoint = meta["Endpoints"]["docker"]
         address, verify = endpoint["Host"], not endpoint.get("SkipTLSVerify")
-    except FileNotFoundError as exc:
-        raise errors.bad_context(name=name, cause=f"it does not exist ({path} is not there)") from exc
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         cause = f"{path} cannot be used ({type(exc).__name__}: {exc})"
         raise errors.bad_context(name=name, cause=cause) from exc
-    directory = os.path.join(config_dir, "contexts", "tls", digest, "docker")
-    return _Endpoint(f"docker context {name!r}:", address, _PemFiles.in_directory(directory), verify)
-
-
-def _load_object(path: str) -> dict[str, t.Any]:
-    """Return the JSON object in a file. Raises OSError, and ValueError if there is none in it."""
-    with open(path, encoding="utf-8") as stream:
-        content = json.load(stream)
-    if not isinstance(content, dict):
-        raise ValueError("it holds no JSON object")
-    return content
+    return _Endpoint(f"docker context {name!r}:", address, _PemFiles.in_directory(store.pem_directory(name)), verify)
 
 
 def _split_scheme(endpoint: _Endpoint) -> tuple[str, str]:
@@ -326,5 +323,6 @@ __all__ = (
     "Connection",
     "TlsOptions",
     "bracketed",
+    "parse_address",
     "resolve",
 )

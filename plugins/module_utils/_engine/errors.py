@@ -4,11 +4,69 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Every error of the way to an engine: its kinds, and its texts as subject, cause and remedy."""
+"""Every error of the way to an engine or a registry: its kinds, and its texts as subject, cause and remedy."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What answers at an address, in the words of the texts.
+
+    ``service`` is what has to run there, ``log`` where it says more, ``option`` the option with its address. The others
+    name the options and the settings of TLS, or say what to do about them.
+    """
+
+    name: str
+    service: str
+    log: str
+    option: str
+    ca_options: str
+    client_options: str
+    client_ca: str
+    plain_remedy: str
+    tls_remedy: str
+
+
+ENGINE = Peer(
+    name="engine",
+    service="Docker",
+    log="the engine's journal (journalctl -u docker)",
+    option="docker_host",
+    ca_options="ca_path (or cert_path)",
+    client_options="cert_path (a directory with ca.pem, cert.pem and key.pem), or client_cert and client_key",
+    client_ca="the CA in the engine's --tlscacert",
+    plain_remedy="Use the port on which the engine listens with --tlsverify (often 2376), or set tls to false where"
+    " plain HTTP is meant.",
+    tls_remedy="Set tls to true, and cert_path to the directory with ca.pem, cert.pem and key.pem.",
+)
+REGISTRY = Peer(
+    name="registry",
+    service="the registry",
+    log="the registry's log",
+    option="registry",
+    ca_options="ca_path",
+    client_options="client_cert and client_key",
+    client_ca="the registry's CA for clients",
+    plain_remedy="Use the port on which the registry speaks TLS, or set tls to false where plain HTTP is meant.",
+    tls_remedy="Set tls to true, which is the default.",
+)
+# The registry says where it is. The task's options about certificates count for it, too.
+TOKEN_SERVER = Peer(
+    name="token server",
+    service="the token server",
+    log="the token server's log",
+    option="the registry's auth.token.realm",
+    ca_options="ca_path",
+    client_options="username and password, and let it ask for nothing else; client_cert is for the registry alone",
+    client_ca="the token server's CA for clients",
+    plain_remedy="Write a port on which it speaks TLS in the registry's auth.token.realm.",
+    tls_remedy="Write https:// in the registry's auth.token.realm.",
+)
 
 
 class EngineError(RemoteApiError):
@@ -156,7 +214,7 @@ forbidden_socket = UnreachableError.text(
 refused = UnreachableError.text(
     "{address}",
     "the connection was refused, so nothing listens there",
-    "Check that Docker runs and that it listens on this address (ss -ltn on the host).",
+    "Check that {peer.service} runs and that it listens on this address (ss -ltn on the host).",
 )
 unknown_host = UnreachableError.text(
     "{address}",
@@ -166,17 +224,17 @@ unknown_host = UnreachableError.text(
 unreachable = UnreachableError.text(
     "{address}",
     "it cannot be connected to ({reason})",
-    "Check the address, the network and the firewall between this machine and the engine.",
+    "Check the address, the network and the firewall between this machine and the {peer.name}.",
 )
 timed_out = TimedOutError.text(
     "{address}",
     "timed out after {seconds:g} seconds while {phase}",
-    "Check that the engine is healthy and not blocked by a firewall, or raise timeout.",
+    "Check that the {peer.name} is healthy and not blocked by a firewall, or raise timeout.",
 )
 cut_off = CutOffError.text(
     "{address}",
     "the connection was closed while {phase} ({reason})",
-    "Look at the engine's journal (journalctl -u docker) for the reason, then try again.",
+    "Look at {peer.log} for the reason, then try again.",
 )
 
 # --- TLS ---------------------------------------------------------------------------------------------------------
@@ -191,45 +249,44 @@ not_yet_valid = TlsError.text(
 )
 wrong_name = TlsError.text(
     "{address}",
-    "the engine's certificate{subject} does not carry the name {name}; it carries {carried}",
-    "Use one of its names in docker_host, or set tls_hostname to one, or issue a certificate with this name.",
+    "the {peer.name}'s certificate{subject} does not carry the name {name}; it carries {carried}",
+    "Use one of its names in {peer.option}, or set tls_hostname to one, or issue a certificate with this name.",
 )
 wrong_issuer = TlsError.text(
     "{address}",
-    "the engine's certificate{subject} {signed} {trusted}",
-    "Set ca_path (or cert_path) to the CA that signed it.",
+    "the {peer.name}'s certificate{subject} {signed} {trusted}",
+    "Set {peer.ca_options} to the CA that signed it.",
 )
 not_for_servers = TlsError.text(
     "{address}",
-    "the engine's certificate{subject} is not made for servers: its extendedKeyUsage lacks serverAuth",
-    "Issue a server certificate for the engine.",
+    "the {peer.name}'s certificate{subject} is not made for servers: its extendedKeyUsage lacks serverAuth",
+    "Issue a server certificate for the {peer.name}.",
 )
 bad_certificate = TlsError.text(
     "{address}",
-    "the engine's certificate{subject} is not valid: {reason}",
+    "the {peer.name}'s certificate{subject} is not valid: {reason}",
     "Look at it with: openssl s_client -showcerts -connect HOST:PORT.",
 )
 client_wanted = TlsError.text(
     "{address}",
-    "the engine wants a client certificate, and none was given",
-    "Set cert_path (a directory with ca.pem, cert.pem and key.pem), or client_cert and client_key.",
+    "the {peer.name} wants a client certificate, and none was given",
+    "Set {peer.client_options}.",
 )
 client_refused = TlsError.text(
     "{address}",
-    "the engine refuses the client certificate {certificate}: {reason}",
-    "Use a certificate that the CA in the engine's --tlscacert signed for clientAuth and that is in date (openssl x509"
-    " -noout -text -in FILE).",
+    "the {peer.name} refuses the client certificate {certificate}: {reason}",
+    "Use a certificate that {peer.client_ca} signed for clientAuth and that is in date (openssl x509 -noout -text -in"
+    " FILE).",
 )
 plain_http = PlainHttpError.text(
     "{address}",
     "this port speaks plain HTTP, not TLS",
-    "Use the port on which the engine listens with --tlsverify (often 2376), or set tls to false where plain HTTP is"
-    " meant.",
+    "{peer.plain_remedy}",
 )
 tls_wanted = TlsError.text(
     "{address}",
     "this port speaks TLS, not plain HTTP",
-    "Set tls to true, and cert_path to the directory with ca.pem, cert.pem and key.pem.",
+    "{peer.tls_remedy}",
 )
 tls_failed = TlsError.text(
     "{address}", "TLS failed ({reason})", "Check what the port speaks with: openssl s_client -connect HOST:PORT."
@@ -237,15 +294,15 @@ tls_failed = TlsError.text(
 
 # --- answers -----------------------------------------------------------------------------------------------------
 
-not_an_engine = BrokenAnswerError.text(
+not_the_peer = BrokenAnswerError.text(
     "{endpoint} at {address}",
     "{cause}",
-    "Check that the address is that of a Docker engine and that no proxy stands between.",
+    "Check that the address is that of a Docker {peer.name} and that no proxy stands between.",
 )
 too_large = BrokenAnswerError.text(
     "{endpoint} at {address}",
     "the answer is larger than {limit} MiB",
-    "Ask for less, or use the module engine_api with dest to write the answer to a file.",
+    "Ask for less. The module engine_api with dest writes an engine's answer of any size to a file.",
 )
 bad_request = AnswerError.text(
     "{endpoint} at {address}",
@@ -283,7 +340,7 @@ failed_in_stream = AnswerError.text(
     "Look at the engine's journal (journalctl -u docker) for more.",
 )
 
-# --- images, containers and verification -------------------------------------------------------------------------
+# --- images and containers ---------------------------------------------------------------------------------------
 
 hub_not_reached = AnswerError.text(
     "image search for {term!r} at {address}",
@@ -312,6 +369,67 @@ no_such_id = EngineError.text(
     "there is none with this ID, and one cannot be created with it",
     "Use a name, or the ID of a container that exists ('docker ps -a').",
 )
+# --- registries --------------------------------------------------------------------------------------------------
+
+bad_registry = OptionError.text(
+    "option {source}",
+    "{address!r} is not the address of a registry",
+    "Write HOST or HOST:PORT without a scheme, for example registry.example.com:5000; for plain HTTP set tls to false.",
+)
+bad_image = OptionError.text(
+    "option image",
+    "{image!r} is not the name of an image",
+    "Write [REGISTRY/]REPOSITORY[:TAG] or [REGISTRY/]REPOSITORY@sha256:DIGEST, the repository in lower case.",
+)
+plain_password = OptionError.text(
+    "option tls",
+    "without TLS the password would be sent to {host} unencrypted",
+    "Set tls to true, or set allow_insecure to true if nobody else can listen on the way there.",
+)
+plain_realm = TlsError.text(
+    "{address}",
+    "the registry sends its clients to a token server without TLS ({realm})",
+    "Write https:// in the registry's auth.token.realm: passwords are never sent to such an address.",
+)
+anonymous_refused = AnswerError.text(
+    "{where}",
+    "the {server} refuses this without a login: {message}",
+    "Set username and password. Many registries answer the same if there is no such repository, or if they never list"
+    " their repositories.",
+)
+login_refused = AnswerError.text(
+    "{where}",
+    "the {server} refuses the user {user}: {message}",
+    "Check username and password, and what this user may read. Many registries answer the same if there is no such"
+    " repository.",
+)
+registry_failed = AnswerError.text(
+    "{where}", "the {peer.name} answered with status {status}: {message}", "Look at {peer.log} for the reason."
+)
+no_catalog = AnswerError.text(
+    "{where}",
+    "the registry does not list its repositories (status {status}: {message})",
+    "Set image, to ask for one repository.",
+)
+
+# --- docker contexts ---------------------------------------------------------------------------------------------
+
+bad_context_name = OptionError.text(
+    "option name",
+    "{name!r} is not a name that a docker context can have",
+    "Use letters, digits and any of _.+- after the first character, at least two characters, and not 'default'.",
+)
+certificates_for_socket = OptionError.text(
+    "option cert_path",
+    "{address} is a unix socket, which never speaks TLS",
+    "Leave out cert_path, or give a TCP address.",
+)
+unusable_store = OptionError.text(
+    "{path}", "it cannot be used ({reason})", "Repair it, or move it away, and run again. Nothing was changed."
+)
+
+# --- verification ------------------------------------------------------------------------------------------------
+
 checks_failed = EngineError.text(
     "{addresses}",
     "{failed} of {total} checks failed: {details}",
@@ -319,12 +437,16 @@ checks_failed = EngineError.text(
 )
 
 __all__ = (
+    "ENGINE",
+    "REGISTRY",
+    "TOKEN_SERVER",
     "AnswerError",
     "BrokenAnswerError",
     "CutOffError",
     "EngineError",
     "MissingLibraryError",
     "OptionError",
+    "Peer",
     "PlainHttpError",
     "TimedOutError",
     "TlsError",

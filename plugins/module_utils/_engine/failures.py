@@ -53,8 +53,9 @@ def explain(exc: BaseException, progress: Progress) -> errors.EngineError:
             if isinstance(cause, kind):
                 return meaning(cause, progress)
     reason = one_line(getattr(causes[-1], "strerror", None) or str(causes[-1]))
+    connection = progress.connection
     if progress.phase == CONNECTING:
-        return errors.unreachable(address=progress.connection.address, reason=reason)
+        return errors.unreachable(address=connection.address, peer=connection.peer, reason=reason)
     return _cut_off(progress, reason)
 
 
@@ -69,7 +70,16 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
 
 def _cut_off(progress: Progress, reason: str) -> errors.EngineError:
     """Return the error for a connection that has ended too early."""
-    return errors.cut_off(address=progress.connection.address, phase=progress.phase, reason=reason)
+    connection = progress.connection
+    return errors.cut_off(address=connection.address, peer=connection.peer, phase=progress.phase, reason=reason)
+
+
+def _not_the_peer(progress: Progress, cause: str) -> errors.EngineError:
+    """Return the error for an answer that the peer does not give."""
+    connection = progress.connection
+    return errors.not_the_peer(
+        endpoint=progress.endpoint, address=connection.address, peer=connection.peer, cause=cause
+    )
 
 
 def _unverified(exc: t.Any, progress: Progress) -> errors.EngineError:
@@ -77,7 +87,7 @@ def _unverified(exc: t.Any, progress: Progress) -> errors.EngineError:
     connection = progress.connection
     if connection.tls is None:
         return errors.tls_failed(address=connection.address, reason=openssl_reason(exc))
-    return explain_verification(exc, connection.address, connection.tls, _served_certificate(progress))
+    return explain_verification(exc, connection, connection.tls, _served_certificate(progress))
 
 
 def _served_certificate(progress: Progress) -> PeerCertificate | None:
@@ -108,16 +118,16 @@ def _alert(exc: t.Any, progress: Progress) -> errors.EngineError:
     connection = progress.connection
     if connection.tls is None or isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return _cut_off(progress, "without a word of TLS")
-    return explain_alert(exc, connection.address, connection.tls)
+    return explain_alert(exc, connection, connection.tls)
 
 
 def _bad_status_line(exc: t.Any, progress: Progress) -> errors.EngineError:
     """Return what it means that an answer does not begin as HTTP does."""
     connection, line = progress.connection, str(exc)
     if line.startswith("\x15\x03"):  # a TLS alert (RFC 8446, section 5.1)
-        return errors.tls_wanted(address=connection.address)
+        return errors.tls_wanted(address=connection.address, peer=connection.peer)
     cause = f"the answer is not HTTP{sample(line)}"
-    return errors.not_an_engine(endpoint=progress.endpoint, address=connection.address, cause=cause)
+    return _not_the_peer(progress, cause)
 
 
 def _http_exception(exc: t.Any, progress: Progress) -> errors.EngineError:
@@ -125,12 +135,13 @@ def _http_exception(exc: t.Any, progress: Progress) -> errors.EngineError:
     if not isinstance(exc, http.client.LineTooLong) and "more than 100 headers" not in str(exc):
         return _cut_off(progress, one_line(str(exc)))
     cause = "the headers of the answer are too large"
-    return errors.not_an_engine(endpoint=progress.endpoint, address=progress.connection.address, cause=cause)
+    return _not_the_peer(progress, cause)
 
 
 def _timed_out(_exc: t.Any, progress: Progress) -> errors.EngineError:
     """Return the error for a time limit that has passed."""
-    return errors.timed_out(address=progress.connection.address, phase=progress.phase, seconds=progress.seconds)
+    connection, phase = progress.connection, progress.phase
+    return errors.timed_out(address=connection.address, peer=connection.peer, phase=phase, seconds=progress.seconds)
 
 
 def _unknown_host(exc: t.Any, progress: Progress) -> errors.EngineError:
@@ -141,9 +152,10 @@ def _unknown_host(exc: t.Any, progress: Progress) -> errors.EngineError:
 
 def _refused(_exc: t.Any, progress: Progress) -> errors.EngineError:
     """Return the error for an address where nothing listens."""
-    if progress.connection.socket_path is None:
-        return errors.refused(address=progress.connection.address)
-    return errors.dead_socket(address=progress.connection.address)
+    connection = progress.connection
+    if connection.socket_path is None:
+        return errors.refused(address=connection.address, peer=connection.peer)
+    return errors.dead_socket(address=connection.address)
 
 
 def _closed(exc: t.Any, progress: Progress) -> errors.EngineError:
@@ -152,9 +164,9 @@ def _closed(exc: t.Any, progress: Progress) -> errors.EngineError:
     With TLS 1.3 a client learns by its first read that its certificate is missing (RFC 8446, section 4.4.2.4). A reset
     instead of an alert means the same at that point: the engine closes before it has read the request.
     """
-    tls = progress.connection.tls
+    connection, tls = progress.connection, progress.connection.tls
     if tls and not tls.client_name and not progress.received and progress.phase.startswith("waiting"):
-        return errors.client_wanted(address=progress.connection.address)
+        return errors.client_wanted(address=connection.address, peer=connection.peer)
     return _cut_off(progress, exc.strerror or str(exc))
 
 

@@ -45,11 +45,15 @@ class ImageName:
     version: str
 
     @property
-    def registry(self) -> str:
-        """The registry's address as the engine wants it: that of Docker Hub when the name has none."""
+    def domain(self) -> str:
+        """The registry that the name begins with; empty if it begins with none, which means Docker Hub."""
         first, slash, _rest = self.repository.partition("/")
-        named = slash and ("." in first or ":" in first or first == "localhost")
-        return first if named else _HUB
+        return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+
+    @property
+    def registry(self) -> str:
+        """The registry's address as the engine wants it."""
+        return self.domain or _HUB
 
 
 def parse_image_name(name: str) -> ImageName:

@@ -23,7 +23,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import Connection, TlsOptions
 
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN (x509_vfy.h); ssl names it from Python 3.10 on only.
 PARTIAL_CHAIN = 0x80000
@@ -137,23 +137,24 @@ def _common_name(name: t.Iterable[t.Iterable[tuple[str, str]]]) -> str:
 
 
 def explain_verification(
-    exc: ssl.SSLCertVerificationError, address: str, tls: TlsOptions, served: PeerCertificate | None
+    exc: ssl.SSLCertVerificationError, connection: Connection, tls: TlsOptions, served: PeerCertificate | None
 ) -> errors.TlsError:
     """Return why the engine's certificate was not accepted.
 
     ``served`` is that certificate as far as it could be read. The codes are OpenSSL's X509_V_ERR_* (x509_vfy.h).
     """
     subject = f" ({served.subject})" if served else ""
+    address, peer = connection.address, connection.peer
     if exc.verify_code in (9, 10):
-        return _explain_dates(address, tls, served)
+        return _explain_dates(connection, tls, served)
     if exc.verify_code in (62, 64):
         carried = "other names" if served is None else ", ".join(served.names) or "no name at all (no subjectAltName)"
-        return errors.wrong_name(address=address, subject=subject, name=tls.hostname, carried=carried)
+        return errors.wrong_name(address=address, peer=peer, subject=subject, name=tls.hostname, carried=carried)
     if exc.verify_code in (7, 18, 19, 20, 21):
-        return _explain_issuer(address, tls, subject, served)
+        return _explain_issuer(connection, tls, subject, served)
     if exc.verify_code == 26:
-        return errors.not_for_servers(address=address, subject=subject)
-    return errors.bad_certificate(address=address, subject=subject, reason=exc.verify_message)
+        return errors.not_for_servers(address=address, peer=peer, subject=subject)
+    return errors.bad_certificate(address=address, peer=peer, subject=subject, reason=exc.verify_message)
 
 
 def _trusted(tls: TlsOptions) -> list[PeerCertificate]:
@@ -165,10 +166,10 @@ def _trusted(tls: TlsOptions) -> list[PeerCertificate]:
     return [PeerCertificate.from_ssl(ca) for ca in context.get_ca_certs()]
 
 
-def _explain_dates(address: str, tls: TlsOptions, served: PeerCertificate | None) -> errors.TlsError:
+def _explain_dates(connection: Connection, tls: TlsOptions, served: PeerCertificate | None) -> errors.TlsError:
     """Return which certificate of the chain is out of date, and since when."""
-    now = time.time()
-    chain = [(f"the engine's certificate ({served.subject})", served)] if served else []
+    now, address, peer = time.time(), connection.address, connection.peer
+    chain = [(f"the {peer.name}'s certificate ({served.subject})", served)] if served else []
     chain += [(f"the CA's certificate ({ca.subject}) in {tls.ca_name}", ca) for ca in _trusted(tls)]
     for name, certificate in chain:
         if now > certificate.not_after:
@@ -176,10 +177,12 @@ def _explain_dates(address: str, tls: TlsOptions, served: PeerCertificate | None
         if now < certificate.not_before:
             start = _utc(certificate.not_before)
             return errors.not_yet_valid(address=address, certificate=name, start=start, now=_utc(now))
-    return errors.bad_certificate(address=address, subject="", reason="it, or its CA's, is out of date")
+    return errors.bad_certificate(address=address, peer=peer, subject="", reason="it, or its CA's, is out of date")
 
 
-def _explain_issuer(address: str, tls: TlsOptions, subject: str, served: PeerCertificate | None) -> errors.TlsError:
+def _explain_issuer(
+    connection: Connection, tls: TlsOptions, subject: str, served: PeerCertificate | None
+) -> errors.TlsError:
     """Return who signed the certificate, and who was trusted to."""
     cas = [ca.subject for ca in _trusted(tls)]
     trusted = f"the CA in {tls.ca_name} ({', '.join(cas) or 'none'})" if tls.ca_name else "one of the system's CAs"
@@ -191,7 +194,9 @@ def _explain_issuer(address: str, tls: TlsOptions, subject: str, served: PeerCer
         signed = f"was signed by another CA with the same name ({served.issuer}), not by"
     else:
         signed = f"was signed by {served.issuer}, not by"
-    return errors.wrong_issuer(address=address, subject=subject, signed=signed, trusted=trusted)
+    return errors.wrong_issuer(
+        address=connection.address, peer=connection.peer, subject=subject, signed=signed, trusted=trusted
+    )
 
 
 def _utc(seconds: float) -> str:
@@ -201,34 +206,35 @@ def _utc(seconds: float) -> str:
 
 # --- alerts ------------------------------------------------------------------------------------------------------
 
-# What the engine's alert (RFC 8446, section 6.2) means for the certificate that it was shown. Go sends bad_certificate
+# What the peer's alert (RFC 8446, section 6.2) means for the certificate that it was shown. Go sends bad_certificate
 # or unknown_ca for a CA that it does not know, depending on its version.
 _ALERTS = (
     ("ALERT_CERTIFICATE_EXPIRED", "it has expired"),
-    ("ALERT_UNKNOWN_CA", "the engine does not know the CA that signed it"),
+    ("ALERT_UNKNOWN_CA", "the {peer.name} does not know the CA that signed it"),
     ("ALERT_BAD_CERTIFICATE", "another CA signed it, or it is not made for clients (clientAuth)"),
     ("ALERT_UNSUPPORTED_CERTIFICATE", "it is not made for clients (clientAuth)"),
-    ("ALERT_CERTIFICATE_UNKNOWN", "the engine did not say why"),
-    ("ALERT_CERTIFICATE_REQUIRED", "the engine did not get it"),
-    ("ALERT_ACCESS_DENIED", "the engine denies access"),
+    ("ALERT_CERTIFICATE_UNKNOWN", "the {peer.name} did not say why"),
+    ("ALERT_CERTIFICATE_REQUIRED", "the {peer.name} did not get it"),
+    ("ALERT_ACCESS_DENIED", "the {peer.name} denies access"),
 )
 
 # What OpenSSL makes of bytes that are no TLS, in its various versions.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
-def explain_alert(exc: ssl.SSLError, address: str, tls: TlsOptions) -> errors.TlsError:
+def explain_alert(exc: ssl.SSLError, connection: Connection, tls: TlsOptions) -> errors.TlsError:
     """Return what an error of TLS means that is not about the engine's own certificate."""
-    reason = exc.reason or ""
+    reason, address, peer = exc.reason or "", connection.address, connection.peer
     if "ALERT_HANDSHAKE_FAILURE" in reason and tls.client_name is None:
-        return errors.client_wanted(address=address)  # how servers with OpenSSL say it up to TLS 1.2
+        return errors.client_wanted(address=address, peer=peer)  # how servers with OpenSSL say it up to TLS 1.2
     for alert, meaning in _ALERTS:
         if alert in reason:
             if tls.client_name is None:
-                return errors.client_wanted(address=address)
-            return errors.client_refused(address=address, certificate=tls.client_name, reason=meaning)
+                return errors.client_wanted(address=address, peer=peer)
+            reason = meaning.format(peer=peer)
+            return errors.client_refused(address=address, peer=peer, certificate=tls.client_name, reason=reason)
     if any(word in reason for word in _NO_TLS):
-        return errors.plain_http(address=address)
+        return errors.plain_http(address=address, peer=peer)
     return errors.tls_failed(address=address, reason=openssl_reason(exc))
 
 

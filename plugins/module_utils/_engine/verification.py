@@ -242,7 +242,7 @@ def _check_information(name: str, connection: Connection) -> tuple[Check, dict[s
         info = None
     if status != 200 or not isinstance(info, dict) or "ServerVersion" not in info:
         cause = f"status {status} with {body[:80]!r} is not an engine's answer"
-        error = errors.not_an_engine(endpoint="GET /info", address=connection.address, cause=cause)
+        error = errors.not_the_peer(endpoint="GET /info", address=connection.address, peer=connection.peer, cause=cause)
         return Check.failed(connection.address, name, error), {}, certificate
     detail = f"{info.get('Name', 'the engine')} answers at {connection.address}, version {info['ServerVersion']}"
     return Check(connection.address, name, True, detail), info, certificate
