@@ -46,7 +46,10 @@ TLS = {
 }
 # What lies there only while a change is under way.
 JOURNAL_FILE = "/var/lib/docker-remote-api/docker.service.journal"
-JOURNAL = re.compile(r"/var/lib/docker-remote-api/(?!docker\.service\.original$)|/etc/systemd/system/(multi-user\.target\.d/)?docker-remote-api")
+JOURNAL = re.compile(
+    r"/var/lib/docker-remote-api/(?!docker\.service\.original$)"
+    r"|/etc/systemd/system/(multi-user\.target\.d/)?docker-remote-api"
+)
 JOURNAL_COPIES = re.compile(r"/var/lib/docker-remote-api/docker\.service\.journal(\.[0-9]+)?$")
 WAITING_KEY = f"{KEY}.new"
 OWN_DIRECTORY = "/etc/systemd/system/docker.service.d"
