@@ -43,6 +43,7 @@ class ActionModule(ActionBase):
     _options: dict[str, t.Any]
     _listen: tuple[str, ...]
     _task_vars: dict[str, t.Any]
+    _trusted = ""  # what the host's clients verify it with (PEM)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
@@ -67,12 +68,45 @@ class ActionModule(ActionBase):
         """Return the result for a host that speaks TLS, after seeing to the CA and the clients on the controller."""
         library.require(sys.executable)
         sent["names"] = self._server_names()
+        asked = {self._address, *self._options["names"]}
+        sent["required_names"] = [name for name in sent["names"] if name in asked]
         now = datetime.now(UTC)
+        self._find_authority()
         ensured = self._ensure_authority(now)
+        changed = ensured.changed and not (ensured.authority is None and not self._task.check_mode)
+        if self._options["ca_path"] is not None:
+            sent["foreign_certificates"] = _issuing.noted(self._options["ca_path"], _issuing.FOREIGN, self._host)
         if ensured.authority:
             sent["ca_certificate"] = certificates.to_pem(ensured.authority.bundle)
         done = self._on_host(sent, ensured.authority, now)
-        return {**done, "changed": done.get("changed", False) or ensured.changed, "clients": ensured.clients}
+        if done.get("foreign_authority"):
+            done["msg"] += f" Our CA is that of {self._options['ca_path'] or 'ca_certificate'}."
+        elif not done.get("failed"):
+            foreign = done.get("foreign_certificates", "")
+            self._trusted = sent.get("ca_certificate", "") + foreign
+            if self._must_note(foreign, sent, done):
+                later = self._ensure_authority(now, [(_issuing.FOREIGN, self._host, foreign)])
+                changed, ensured = True, ensured if ensured.changed else later
+        return {**done, "changed": done.get("changed", False) or changed, "clients": ensured.clients}
+
+    def _must_note(self, foreign: str, sent: dict[str, t.Any], done: dict[str, t.Any]) -> bool:
+        """Return whether the CAs that the host trusts besides ours are others than those that are remembered.
+
+        They are forgotten after the restart alone: until then the host serves a certificate of theirs.
+        """
+        look = self._options["plan_only"] and not self._task.check_mode
+        kept = done.get("restart_due") and not foreign
+        return not look and not kept and foreign != sent.get("foreign_certificates", foreign)
+
+    @property
+    def _host(self) -> str:
+        """The host's name in the inventory."""
+        return str(self._task_vars.get("inventory_hostname"))
+
+    @property
+    def _address(self) -> str:
+        """The name or IP address by which the controller calls the host."""
+        return str(self._task_vars.get("ansible_host") or self._host)
 
     def _on_host(
         self, sent: dict[str, t.Any], authority: _authority.Authority | None, now: datetime
@@ -94,8 +128,7 @@ class ActionModule(ActionBase):
             return first
         if self._only_look or authority is None:
             return _predict(first, wanted, authority, now + lifetime, self._task.check_mode)
-        host = str(self._task_vars.get("inventory_hostname"))
-        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, host)
+        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, self._host)
         if signed.warning:
             self._display.warning(signed.warning)
         second = self._run_module({**sent, "certificate": signed.pem})
@@ -107,27 +140,35 @@ class ActionModule(ActionBase):
 
         An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
         """
-        inventory_name = str(self._task_vars.get("inventory_hostname"))
-        address = str(self._task_vars.get("ansible_host") or inventory_name)
-        usable, left_out = names.split_names([inventory_name, address])
+        usable, left_out = names.split_names([self._host, self._address])
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(
             dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
         )
 
-    def _ensure_authority(self, now: datetime) -> _issuing.Ensured:
-        """Make sure of the CA and the clients on the controller. Raises RemoteApiError."""
+    def _find_authority(self) -> None:
+        """Make the path of the CA's directory absolute. Raises RemoteApiError if no CA is named at all."""
         options = self._options
         if options["ca_path"] is not None:
             options["ca_path"] = self._loader.path_dwim(options["ca_path"])
         elif options["ca_key"] is None:
             raise _remote_api.no_authority()
+
+    def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
+        """Make sure of the CA and the clients on the controller. Raises RemoteApiError.
+
+        A look makes no CA: where a host trusts another one, a path with a mistake in it would get one.
+        """
+        options = self._options
+        look = self._task.check_mode or (
+            options["plan_only"] and options["ca_path"] and not _authority.exists(options["ca_path"])
+        )
         named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
         same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days")
         wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
         wanted.update(client_days=options["client_days"] or options["certificate_days"], ledger_dir=None)
-        done = _issuing.ensure_authority(wanted, now, self._task.check_mode)
+        done = _issuing.ensure_authority(wanted, now, look, notes)
         for warning in done.warnings:
             self._display.warning(warning)
         return done
@@ -142,8 +183,9 @@ class ActionModule(ActionBase):
         if options["tls"] and options["verify_from"] == "host":
             arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
         elif options["tls"]:
-            wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key")
+            wanted = ("ca_path", "ca_passphrase", "ca_key")
             arguments.update({name: options[name] for name in wanted if options[name] is not None})
+            arguments["ca_certificate"] = self._trusted
         verified = self._run_action("dockerfleet.remote_api.verify", arguments)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
@@ -181,6 +223,8 @@ def _predict(
 ) -> dict[str, t.Any]:
     """Return the result of a look, as if a certificate that ends at ``end``, or with its CA, had been issued."""
     ends = [end, certificates.not_after(authority.certificate)] if authority else [end]
+    if not first["managed"]:
+        return {**first, "changed": changed, "due": True}
     reasons = first["reasons"] or ["it is to be issued by a CA that is still to be made"]
     predicted = facts.predicted(wanted, min(ends))
     return {**first, **predicted, "changed": changed, "due": True, "issued": True, "reasons": reasons}

@@ -151,6 +151,31 @@ options:
       fail: Fail before anything is changed, and name all of them.
       move: Take the key out of C(daemon.json), and keep a backup beside it.
     default: fail
+  on_foreign_authority:
+    description:
+      - What to do with a host that already trusts a CA that is not ours. That is one in the file that the daemon's
+        C(tlscacert) names, if it verifies clients, or else in C(ca.pem) in O(directory), whose key is not that of a
+        certificate of our CA.
+      - A wrong O(ca_path) looks like that, too. So look at the fingerprints in the message first.
+    type: str
+    choices:
+      fail: Fail before anything is changed, and name both.
+      trust: >-
+        Add ours and keep the other one. The host goes on serving the certificate that the other CA issued until that
+        one ends, since the other CA's clients would accept no other. Our clients come to trust the other CA for this.
+        The controller remembers it in C(foreign/HOST.pem) in O(ca_path), so later runs need not be told.
+      replace: Trust ours alone. The other CA's clients are refused from then on.
+    default: fail
+  foreign_certificates:
+    description:
+      - Certificates of CAs (PEM) that the host is to trust besides ours. The controller's half sets this.
+    type: str
+  required_names:
+    description:
+      - The names that a certificate must have that is not of our CA. The controller's half sets this.
+    type: list
+    elements: str
+    default: []
   live_restore:
     description:
       - Whether containers keep running while the daemon is stopped, including during the restart that enables it. By
@@ -172,7 +197,7 @@ options:
   plan_only:
     description:
       - Whether to change nothing on the host and only find out what is due there, as in check mode. RV(due) tells, and
-        V(changed) is about the CA and the clients on the controller.
+        V(changed) is about the CA and the clients on the controller. A CA that is not there is not made.
     type: bool
     default: false
   verify_from:
@@ -271,6 +296,21 @@ fingerprint_sha256:
   returned: success and O(tls=true)
   type: str
   sample: "0D:7C:1B:..."
+managed:
+  description: Whether the host serves a certificate that this module looks after. If not, somebody else does.
+  returned: success and O(tls=true)
+  type: bool
+  sample: true
+foreign_certificates:
+  description: The certificates (PEM) of the CAs that the host trusts besides ours. Empty if there are none.
+  returned: success and O(tls=true)
+  type: str
+  sample: ""
+foreign_authority:
+  description: Whether it failed because the host trusts a CA that is not ours. Nothing was changed.
+  returned: failure, because of that CA
+  type: bool
+  sample: true
 missing_library:
   description: The Python library that has to be installed on the host first. Nothing was changed.
   returned: failure, because of a library that is missing or too old
@@ -350,10 +390,22 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import MissingLibraryError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import (
+    ForeignAuthorityError,
+    MissingLibraryError,
+)
 
 if t.TYPE_CHECKING:
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment
+
+
+def terms(options: dict[str, t.Any]) -> adoption.Terms:
+    """Return what may happen to CAs that are not ours."""
+    # A host without TLS needs no library for certificates.
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, names
+
+    required = names.normal_names(options["required_names"])
+    return adoption.Terms(options["on_foreign_authority"], options["foreign_certificates"] or "", required)
 
 
 def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
@@ -401,6 +453,8 @@ def result_of(outcome: _remote_api.Outcome) -> dict[str, t.Any]:
     if certificate is not None:
         result.update(certificate.certificate)
         result.update({"issued": certificate.issued, "reasons": certificate.reasons, "csr": certificate.csr})
+        result["managed"] = certificate.spec.managed
+        result["foreign_certificates"] = outcome.adoption.trusted_pem if outcome.adoption else ""
     if daemon is not None:
         result.update(
             changed=daemon.changed or (certificate is not None and certificate.changed),
@@ -419,16 +473,19 @@ def main() -> None:
     check = module.check_mode or params["plan_only"]
     mode = Mode(check, "when_needed" if params["restart"] else "never", float(params["timeout"]))
     try:
-        request = _remote_api.Request(
-            _remote_api.daemon_request(params), certificate_spec(params) if params["tls"] else None
-        )
+        daemon = _remote_api.daemon_request(params)
+        wanted = (certificate_spec(params), terms(params)) if params["tls"] else (None, None)
+        request = _remote_api.Request(daemon, *wanted)
         outcome = _remote_api.configure(request, mode, runner(module.run_command), datetime.now(timezone.utc))
     except MissingLibraryError as exc:
         module.fail_json(msg=str(exc), missing_library="cryptography", rolled_back=False)
+    except ForeignAuthorityError as exc:
+        module.fail_json(msg=str(exc), foreign_authority=True, rolled_back=False)
     except RemoteApiError as exc:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBackError))
-    for warning in outcome.certificate.warnings if outcome.certificate else ():
-        module.warn(warning)
+    for part in (outcome.adoption, outcome.certificate):
+        for warning in part.warnings if part else ():
+            module.warn(warning)
     if outcome.daemon and outcome.daemon.containers_stopped:
         verb = "would stop" if check or outcome.daemon.restart_due else "stopped"
         count = outcome.daemon.containers_stopped

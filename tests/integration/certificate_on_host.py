@@ -22,7 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _rem
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, profiles, store
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment, profiles, store
 
 FAULTS = Path("/root/faults")
 PKI = FAULTS / "pki"
@@ -114,7 +114,9 @@ def configure(
             rekey=False,
             renew_before=timedelta(days=30),
         )
-        return _remote_api.configure(_remote_api.Request(daemon, spec), mode, run, datetime.now(timezone.utc), report)
+        terms = adoption.Terms(wanted.get("on_foreign_authority", "replace"))
+        request = _remote_api.Request(daemon, spec, terms)
+        return _remote_api.configure(request, mode, run, datetime.now(timezone.utc), report)
 
     first = trip(None)
     if first.daemon is not None:

@@ -139,7 +139,10 @@ class Faults:
                 }
                 for label in labels
             ],
-            "good": {"request": self.request(new, kept, **row.good_request), **certificate(row, offer="good")},
+            "good": {
+                "request": self.request(new, kept, **row.good_request),
+                **certificate(row, offer="good", on_foreign_authority="replace"),
+            },
         }
         return {"label": new, **self.ask(sent, new)}
 

@@ -116,6 +116,20 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     )
 
 
+def read_settings(request: Request) -> DaemonSettings:
+    """Return what options and daemon.json tell the daemon today. Options that its unit does not read do not count.
+
+    Raises DaemonError or FilesError.
+    """
+    files = _read_units(request.service)
+    own_path = unit.drop_in_path(request.service)
+    file = _find_options_file(request, unit.load(request.service, [item for item in files if item.path != own_path]))
+    whole = unit.load(request.service, files)
+    present = file.present if whole.reads(file.variable) else ()
+    options = (*_fixed_options(whole, file.path, file.variable), *present)
+    return DaemonSettings(options, _read_daemon_json(request, options).before)
+
+
 @dataclass(frozen=True)
 class _DaemonJson:
     """daemon.json: its path and state, its configuration before and after, and the keys taken out of it."""
@@ -374,4 +388,4 @@ def _options_change(file: _OptionsFile, after: bytes, words: t.Sequence[str]) ->
     return [Change(file.path, file.before, after, shown)]
 
 
-__all__ = ("make_plan",)
+__all__ = ("make_plan", "read_settings")

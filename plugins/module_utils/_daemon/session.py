@@ -18,9 +18,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, read_settings
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd
@@ -74,6 +75,10 @@ class Session:
         self._mode = mode
         self._report = report
 
+    def present_tls_files(self, request: Request) -> TlsFiles | None:
+        """Return the TLS files that the daemon is told to use today; None if it verifies no client."""
+        return read_settings(request).present_tls_files
+
     def plan(self, request: Request, changes: t.Sequence[Change] = (), *, certificate_due: bool = False) -> Plan:
         """Return the plan, checked against host and engine. Changes nothing. Raises RemoteApiError.
 
@@ -86,7 +91,8 @@ class Session:
         if state.load == "not-found":
             raise _systemd.no_service(service=request.service)
         plan = make_plan(request, state, read_process(state.main_pid) if state.main_pid else None, changes)
-        reasons = [*(["its certificate is to be issued"] if certificate_due else []), *restart_reasons(plan, state)]
+        due = ["its certificate or its CA is still to be made"] if certificate_due else []
+        reasons = [*due, *restart_reasons(plan, state)]
         plan = replace(plan, restart_reasons=tuple(reasons))
         if plan.changes or reasons or self._mode.restart == "always":
             # Most runs change nothing: compiling the checks would cost each of them.
