@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import typing as t
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
     facts,
@@ -72,10 +72,12 @@ class ActionModule(ActionBase):
         sent["required_names"] = [name for name in sent["names"] if name in asked]
         now = datetime.now(UTC)
         self._find_authority()
-        ensured = self._ensure_authority(now)
+        served = self._server_ca(sent)
+        host = self._host
+        ensured = self._ensure_authority(now, [(_issuing.SERVERS, host, served)] if served else [])
         changed = ensured.changed and not (ensured.authority is None and not self._task.check_mode)
         if self._options["ca_path"] is not None:
-            sent["foreign_certificates"] = _issuing.noted(self._options["ca_path"], _issuing.FOREIGN, self._host)
+            sent["foreign_certificates"] = self._noted(_issuing.FOREIGN)
         if ensured.authority:
             sent["ca_certificate"] = certificates.to_pem(ensured.authority.bundle)
         done = self._on_host(sent, ensured.authority, now)
@@ -83,20 +85,42 @@ class ActionModule(ActionBase):
             done["msg"] += f" Our CA is that of {self._options['ca_path'] or 'ca_certificate'}."
         elif not done.get("failed"):
             foreign = done.get("foreign_certificates", "")
-            self._trusted = sent.get("ca_certificate", "") + foreign
-            if self._must_note(foreign, sent, done):
-                later = self._ensure_authority(now, [(_issuing.FOREIGN, self._host, foreign)])
+            self._trusted = sent.get("ca_certificate", "") + foreign + served
+            notes = self._notes(foreign, served, done)
+            if notes:
+                later = self._ensure_authority(now, notes)
                 changed, ensured = True, ensured if ensured.changed else later
         return {**done, "changed": done.get("changed", False) or changed, "clients": ensured.clients}
 
-    def _must_note(self, foreign: str, sent: dict[str, t.Any], done: dict[str, t.Any]) -> bool:
-        """Return whether the CAs that the host trusts besides ours are others than those that are remembered.
+    def _server_ca(self, sent: dict[str, t.Any]) -> str:
+        """Return the CA (PEM) of a certificate that somebody else issues, and send it in place of its path, if any.
 
-        They are forgotten after the restart alone: until then the host serves a certificate of theirs.
+        Raises RemoteApiError.
         """
-        look = self._options["plan_only"] and not self._task.check_mode
-        kept = done.get("restart_due") and not foreign
-        return not look and not kept and foreign != sent.get("foreign_certificates", foreign)
+        given = self._options["server_certificate"]
+        if given is None:
+            return ""
+        path = self._loader.path_dwim(given["ca"])
+        content = read_file(path)
+        if content is None:
+            raise _remote_api.no_server_ca(path=path)
+        text = certificates.to_pem(certificates.load_bundle(content, path))
+        sent["server_certificate"] = {**given, "ca": text}
+        return text
+
+    def _noted(self, folder: str) -> str:
+        """Return the CAs (PEM) that are remembered for the host."""
+        return _issuing.noted(self._options["ca_path"], folder, self._host)
+
+    def _notes(self, foreign: str, served: str, done: dict[str, t.Any]) -> list[_issuing.Note]:
+        """Return what is to be remembered of the host by now, if that differs from what is.
+
+        A CA is forgotten after the restart alone: until then the host serves a certificate of it.
+        """
+        if self._options["ca_path"] is None or (self._options["plan_only"] and not self._task.check_mode):
+            return []
+        found = [(_issuing.FOREIGN, self._host, foreign), (_issuing.SERVERS, self._host, served)]
+        return [one for one in found if self._noted(one[0]) != one[2] and (one[2] or not done.get("restart_due"))]
 
     @property
     def _host(self) -> str:
@@ -180,12 +204,12 @@ class ActionModule(ActionBase):
         if options["verify_from"] == "none" or done.get("failed") or due:
             return done
         arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
-        if options["tls"] and options["verify_from"] == "host":
-            arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
-        elif options["tls"]:
-            wanted = ("ca_path", "ca_passphrase", "ca_key")
+        if options["tls"]:
+            wanted = () if options["verify_from"] == "host" else ("ca_path", "ca_passphrase", "ca_key")
             arguments.update({name: options[name] for name in wanted if options[name] is not None})
             arguments["ca_certificate"] = self._trusted
+            if options["verify_from"] == "host" and not done.get("managed", True):
+                arguments["tls_hostname"] = self._address  # somebody else's certificate need not have 127.0.0.1
         verified = self._run_action("dockerfleet.remote_api.verify", arguments)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result

@@ -56,6 +56,15 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         },
         "mutually_exclusive": [["days", "hours"]],
     },
+    "server_certificate": {
+        "type": "dict",
+        "options": {
+            "certificate": {"type": "path", "required": True},
+            "key": {"type": "path", "required": True},
+            # A path for the controller's half, which puts the text in its place.
+            "ca": {"type": "str", "required": True},
+        },
+    },
     "client_days": {"type": "int"},
     "certificate_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
@@ -96,6 +105,11 @@ no_authority = RequestError.text(
     "ca_path",
     "there is no CA to sign the host's certificate",
     "Name the CA's directory, which is made if it is not there, or give ca_certificate and ca_key.",
+)
+no_server_ca = RequestError.text(
+    "server_certificate, ca, {path}",
+    "there is no such file on the controller",
+    "Put the certificate of the CA there that issues the host's certificate.",
 )
 not_loopback = RequestError.text(
     "listen, {addresses}",
@@ -176,6 +190,7 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
         on_conflict=options["on_conflict"],
         live_restore=options["live_restore"],
         allow_insecure=options["allow_insecure"],
+        server_ca=options["server_certificate"]["ca"] if options["tls"] and options["server_certificate"] else None,
     )
 
 

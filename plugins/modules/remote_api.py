@@ -108,6 +108,29 @@ options:
         description: The type of its key. By default O(key_type).
         type: str
         choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+  server_certificate:
+    description:
+      - A key and a certificate of the host that somebody else keeps up to date, such as an ACME client.
+        No other is issued. Clients are still verified by our CA, and by no other.
+      - The daemon is restarted if it serves another certificate than the one in the file, or the key is newer than it.
+      - The certificate must have C(ansible_host), or the name in the inventory without it, and O(names).
+    type: dict
+    suboptions:
+      certificate:
+        description: The path of the certificate on the host, followed in the same file by those of intermediate CAs.
+        type: path
+        required: true
+      key:
+        description: The path of its private key on the host, in another file.
+        type: path
+        required: true
+      ca:
+        description:
+          - The path on the controller of the CA certificates to verify it with. A relative path begins where Ansible's
+            own relative paths do.
+          - Our clients' C(ca.pem) gets them, after our own CA.
+        type: str
+        required: true
   client_days:
     description: For how many days a client's certificate is valid. By default O(certificate_days).
     type: int
@@ -420,15 +443,20 @@ def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
 
     library.require(sys.executable)
     names = ("server-key.pem", "server-cert.pem", "ca.pem")
+    key, certificate, ca = (os.path.join(options["directory"], name) for name in names)
+    theirs = options["server_certificate"]
+    if theirs:
+        key, certificate = theirs["key"], theirs["certificate"]
     return deployment.CertificateSpec(
         profile=profiles.profile("server", None, options["names"], options["key_type"]),
-        paths=store.CertificatePaths(*(os.path.join(options["directory"], name) for name in names)),
+        paths=store.CertificatePaths(key, certificate, ca),
         access=store.access(None, None, "0400"),
         ca_certificate=options["ca_certificate"],
         certificate=options["certificate"],
         exact=True,
         rekey=False,
         renew_before=timedelta(days=options["renew_before_days"]),
+        managed=not theirs,
     )
 
 

@@ -33,8 +33,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 
 CLIENTS = "clients"
-# Certificates of CAs that are not ours, a file for each host: those that the host trusts besides ours.
+# Certificates of CAs that are not ours, a file for each host: those that the host trusts besides ours, and those of the
+# host's own certificate if somebody else issues it. The latter's clients must not get in, so they are kept apart.
 FOREIGN = "foreign"
+SERVERS = "servers"
 
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 
@@ -145,8 +147,9 @@ def _trusted_by_clients(
     ``notes`` count instead of what their files hold. Raises RemoteApiError.
     """
     texts = {_note_path(path, folder, host): text.encode() for folder, host, text in notes}
-    for file in glob.glob(os.path.join(glob.escape(path), FOREIGN, "*.pem"), include_hidden=True):
-        texts.setdefault(file, read_file(file) or b"")
+    for folder in (FOREIGN, SERVERS):
+        for file in glob.glob(os.path.join(glob.escape(path), folder, "*.pem"), include_hidden=True):
+            texts.setdefault(file, read_file(file) or b"")
     found = [one for file, text in sorted(texts.items()) if text for one in certificates.load_bundle(text, file)]
     return (*authority.bundle, *certificates.without(found, authority.bundle))
 
@@ -263,8 +266,10 @@ def _ensure_clients(
 
 __all__ = (
     "FOREIGN",
+    "SERVERS",
     "Client",
     "Ensured",
+    "Note",
     "clients_of",
     "ensure_authority",
     "ensure_client",

@@ -141,7 +141,7 @@ class Faults:
             ],
             "good": {
                 "request": self.request(new, kept, **row.good_request),
-                **certificate(row, offer="good", on_foreign_authority="replace"),
+                **certificate(row, offer="good", on_foreign_authority="replace", theirs=None),
             },
         }
         return {"label": new, **self.ask(sent, new)}

@@ -152,6 +152,70 @@ def test_files_elsewhere_names_and_an_ended_certificate(
     assert unchanged(last, host), last.output
 
 
+def test_a_certificate_that_somebody_else_keeps_up_to_date(
+    hosts: dict[str, Host], ansible: Ansible, tmp_path: Path
+) -> None:
+    host, pki = hosts["other"], ansible.directory / ".docker_remote_api"
+    own = pki / "clients/admin"
+    host.sh("rm -f /etc/docker/*.pem; systemctl stop docker.service docker.socket; rm -f /etc/default/docker")
+    host.sh("rm -f /etc/systemd/system/docker.service.d/*; systemctl daemon-reload; systemctl start docker.service")
+    company = by_hand.make_certificates(tmp_path / "company", host.name, names_of(host))
+    for name, path in {"server-cert.pem": "tls.crt", "server-key.pem": "tls.key"}.items():
+        host.write(f"/srv/acme/{path}", (company / name).read_text())
+    host.sh("chmod 0640 /srv/acme/tls.key; chown 1:1 /srv/acme/tls.key")
+    files = "stat -c '%n %a %u %g %Y' /srv/acme/*; md5sum /srv/acme/*; ls /srv/acme"
+    before = host.sh(files)
+    # A relative path begins where the playbook lies.
+    (ansible.directory / "company-ca.pem").write_text((company / "ca.pem").read_text())
+    alone = [{"hosts": "all", "gather_facts": False, "roles": ["dockerfleet.remote_api.docker_remote_api"]}]
+    paths = {"certificate": "/srv/acme/tls.crt", "key": "/srv/acme/tls.key", "ca": "company-ca.pem"}
+    split = {**PASSPHRASE, "docker_remote_api_server_certificate": paths}
+
+    for wrong, says in (
+        ({"ca": "none.pem"}, f"{ansible.directory}/none.pem: there is no such file on the controller"),
+        ({"certificate": "/srv/acme/none.crt"}, "/srv/acme/none.crt"),
+        ({"ca": ".docker_remote_api/ca.pem"}, "server_certificate, ca refuses it"),
+    ):
+        unfit = {**PASSPHRASE, "docker_remote_api_server_certificate": {**paths, **wrong}}
+        refused = ansible.playbook(alone, [host], variables=unfit)
+        assert (refused.rc, says in " ".join(refused.messages(host))) == (2, True), refused.messages(host)
+    checked = ansible.playbook(alone, [host], "--check", "--diff", variables=split)
+    assert (checked.rc, checked.changed(host)) == (0, 1), checked.output
+    assert host.sh("ls /etc/docker/*.pem 2>/dev/null || true") == ""
+
+    done = ansible.playbook(alone, [host], variables=split)
+    assert done.rc == 0, done.output
+    assert host.sh("ls /etc/docker/*.pem") == "/etc/docker/ca.pem"
+    assert host.read("/etc/docker/ca.pem") == (pki / "ca.pem").read_text()
+    assert host.sh(files) == before
+    assert served(host) == by_hand.fingerprint((company / "server-cert.pem").read_text())
+    assert docker(host, own, "info", "--format", "{{.Name}}").stdout.strip() == host.name
+    assert (own / "ca.pem").read_text() == (pki / "ca.pem").read_text() + (company / "ca.pem").read_text()
+    # Each side has a CA of its own: a client of the company's CA is refused, and so is this server by our CA alone.
+    assert "alert" in curl(host, company).stderr
+    assert "verify" in curl(host, own, ca=pki / "ca.pem").stderr + curl(host, own, ca=pki / "ca.pem").stdout
+    for words in ((), ("--check",)):
+        again = ansible.playbook(alone, [host], *words, variables=split)
+        assert unchanged(again, host), again.output
+    from_host = ansible.playbook(alone, [host], variables={**split, "docker_remote_api_verify_from": "host"})
+    assert unchanged(from_host, host), from_host.output
+
+    renewed = by_hand.issue_server(company, host.name, names_of(host), "-days", "60")
+    host.write("/srv/acme/tls.crt", renewed)
+    starts = host.starts()
+    restarted = ansible.playbook(alone, [host], variables=split)
+    assert restarted.rc == 0, restarted.output
+    assert (served(host), host.starts() != starts) == (by_hand.fingerprint(renewed), True)
+    assert unchanged(ansible.playbook(alone, [host], variables=split), host)
+
+    back = ansible.playbook(alone, [host], variables=PASSPHRASE)
+    assert back.rc == 0, back.output
+    assert served(host) == by_hand.fingerprint(host.read("/etc/docker/server-cert.pem"))
+    assert docker(host, own, "info").returncode == 0
+    assert (own / "ca.pem").read_text() == (pki / "ca.pem").read_text()
+    assert unchanged(ansible.playbook(alone, [host], variables=PASSPHRASE), host)
+
+
 def test_a_mistyped_directory_of_the_ca_changes_nothing_anywhere(
     hosts: dict[str, Host], ansible: Ansible, tmp_path: Path
 ) -> None:

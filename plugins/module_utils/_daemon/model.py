@@ -32,7 +32,10 @@ LOCAL_SOCKET = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for: the options of the module daemon_options."""
+    """What the user asks for: the options of the module daemon_options.
+
+    ``server_ca`` are the CA certificates (PEM) of the server's certificate; None: those that ``tlscacert`` names.
+    """
 
     options: t.Mapping[str, Value]
     remove: tuple[str, ...] = ()
@@ -45,6 +48,7 @@ class Request:
     daemon_json: str | None = None
     live_restore: bool | None = None
     allow_insecure: bool = False
+    server_ca: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Plan:
     """The changes, in the order in which they are made, and what the daemon will be told after them.
 
     ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
-    daemon need not be restarted.
+    daemon need not be restarted. ``server_ca``: see Request.
     """
 
     service: str
@@ -132,6 +136,7 @@ class Plan:
     running: Process | None
     reload_due: bool
     restart_reasons: tuple[str, ...] = ()
+    server_ca: str | None = None
 
     def change_of(self, path: str) -> Change | None:
         """Return the change of the file at the path, or of the file that a symbolic link there leads to."""

@@ -113,6 +113,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
         command=effective.command,
         running=running,
         reload_due=bool(unit_changes) or state.needs_reload,
+        server_ca=request.server_ca,
     )
 
 

@@ -74,6 +74,8 @@ def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms,
     if unknown and terms.policy == "fail":
         made = _describe(ours) or "still to be made"
         raise errors.foreign_authority(path=present.ca_certificate, theirs=_describe(unknown), ours=made)
+    if not spec.managed:
+        _check_names(spec.paths.certificate, terms.names)
     if terms.policy == "replace":
         said = f"{_describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused."
         return Adoption(spec, (), [said] if foreign else [])
@@ -91,8 +93,7 @@ def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms,
             warnings.append(f"{text} After that, the host gets a certificate of ours.")
         kept = store.CertificatePaths(present.key, present.certificate, spec.paths.ca_certificate)
         spec = replace(spec, paths=kept, managed=False)
-    if not spec.managed:
-        _check_names(spec.paths.certificate, terms.names)
+        _check_names(present.certificate, terms.names)
     return Adoption(spec, foreign, warnings)
 
 

@@ -119,6 +119,22 @@ def test_a_certificate_that_lacks_names_is_refused_and_an_expired_one_is_replace
     assert late.trusted_pem
 
 
+def test_a_certificate_that_somebody_else_keeps_up_to_date_needs_the_names_and_is_left_alone(
+    machine: Machine, present: store.CertificatePaths, tmp_path: Path
+) -> None:
+    own = machine.spec.paths
+    machine.change(managed=False, paths=dataclasses.replace(present, ca_certificate=own.ca_certificate))
+    for policy in adoption.POLICIES:
+        with pytest.raises(errors.TlsError, match="lacks the names other.example.com"):
+            adopt(machine, own, policy, names=("other.example.com",))
+    done = adopt(machine, own, "fail")
+    assert (done.spec, done.trusted) == (machine.spec, ())
+    plan = deployment.ensure(done.spec, NOW, check_mode=False)
+    assert [change.path for change in plan.changes] == [own.ca_certificate]
+    assert (tmp_path / "docker/ca.pem").read_text() == (tmp_path / "pki/ca.pem").read_text()
+    assert adopt(machine, own, "fail", names=NAMES[:2]).spec == machine.spec
+
+
 def test_our_own_authority_is_known_by_its_key(
     machine: Machine, authority: _authority.Authority, present: store.CertificatePaths, tmp_path: Path
 ) -> None:
