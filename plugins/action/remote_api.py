@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import typing as t
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     certificates,
     facts,
@@ -43,6 +43,7 @@ class ActionModule(ActionBase):
     _options: dict[str, t.Any]
     _listen: tuple[str, ...]
     _task_vars: dict[str, t.Any]
+    _trusted = ""  # what the host's clients verify it with (PEM)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
@@ -64,11 +65,6 @@ class ActionModule(ActionBase):
         """Whether nothing is to be changed on the host."""
         return bool(self._task.check_mode or self._options["plan_only"])
 
-    @property
-    def _inventory_name(self) -> str:
-        """The host's name in the inventory."""
-        return str(self._task_vars.get("inventory_hostname"))
-
     def _renew_before_days(self) -> int:
         """Return how many days before its end the host's certificate is renewed, its share of the spread included.
 
@@ -79,19 +75,76 @@ class ActionModule(ActionBase):
         profiles.validity(days, None, before)
         if not 0 <= spread < days - before:
             raise _remote_api.bad_spread(spread=spread, most=days - before - 1)
-        return before + _issuing.share_of_spread(self._inventory_name, spread)
+        return before + _issuing.share_of_spread(self._host, spread)
 
     def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result for a host that speaks TLS, after seeing to the CA and the clients on the controller."""
         library.require(sys.executable)
         sent["names"] = self._server_names()
         sent["renew_before_days"] = self._renew_before_days()
+        asked = {self._address, *self._options["names"]}
+        sent["required_names"] = [name for name in sent["names"] if name in asked]
         now = datetime.now(UTC)
-        ensured = self._ensure_authority(now)
+        self._find_authority()
+        served = self._server_ca(sent)
+        host = self._host
+        ensured = self._ensure_authority(now, [(_issuing.SERVERS, host, served)] if served else [])
+        changed = ensured.changed and not (ensured.authority is None and not self._task.check_mode)
+        if self._options["ca_path"] is not None:
+            sent["foreign_certificates"] = self._noted(_issuing.FOREIGN)
         if ensured.authority:
             sent["ca_certificate"] = certificates.to_pem(ensured.authority.bundle)
         done = self._on_host(sent, ensured.authority, now)
-        return {**done, "changed": done.get("changed", False) or ensured.changed, "clients": ensured.clients}
+        if done.get("foreign_authority"):
+            done["msg"] += f" Our CA is that of {self._options['ca_path'] or 'ca_certificate'}."
+        elif not done.get("failed"):
+            foreign = done.get("foreign_certificates", "")
+            self._trusted = sent.get("ca_certificate", "") + foreign + served
+            notes = self._notes(foreign, served, done)
+            if notes:
+                later = self._ensure_authority(now, notes)
+                changed, ensured = True, ensured if ensured.changed else later
+        return {**done, "changed": done.get("changed", False) or changed, "clients": ensured.clients}
+
+    def _server_ca(self, sent: dict[str, t.Any]) -> str:
+        """Return the CA (PEM) of a certificate that somebody else issues, and send it in place of its path, if any.
+
+        Raises RemoteApiError.
+        """
+        given = self._options["server_certificate"]
+        if given is None:
+            return ""
+        path = self._loader.path_dwim(given["ca"])
+        content = read_file(path)
+        if content is None:
+            raise _remote_api.no_server_ca(path=path)
+        text = certificates.to_pem(certificates.load_bundle(content, path))
+        sent["server_certificate"] = {**given, "ca": text}
+        return text
+
+    def _noted(self, folder: str) -> str:
+        """Return the CAs (PEM) that are remembered for the host."""
+        return _issuing.noted(self._options["ca_path"], folder, self._host)
+
+    def _notes(self, foreign: str, served: str, done: dict[str, t.Any]) -> list[_issuing.Note]:
+        """Return what is to be remembered of the host by now, if that differs from what is.
+
+        A CA is forgotten after the restart alone: until then the host serves a certificate of it.
+        """
+        if self._options["ca_path"] is None or (self._options["plan_only"] and not self._task.check_mode):
+            return []
+        found = [(_issuing.FOREIGN, self._host, foreign), (_issuing.SERVERS, self._host, served)]
+        return [one for one in found if self._noted(one[0]) != one[2] and (one[2] or not done.get("restart_due"))]
+
+    @property
+    def _host(self) -> str:
+        """The host's name in the inventory."""
+        return str(self._task_vars.get("inventory_hostname"))
+
+    @property
+    def _address(self) -> str:
+        """The name or IP address by which the controller calls the host."""
+        return str(self._task_vars.get("ansible_host") or self._host)
 
     def _on_host(
         self, sent: dict[str, t.Any], authority: _authority.Authority | None, now: datetime
@@ -113,7 +166,7 @@ class ActionModule(ActionBase):
             return first
         if self._only_look or authority is None:
             return _predict(first, wanted, authority, now + lifetime, self._task.check_mode)
-        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, self._inventory_name)
+        signed = _authority.sign_request(authority, str(csr), wanted, lifetime, now, self._host)
         if signed.warning:
             self._display.warning(signed.warning)
         second = self._run_module({**sent, "certificate": signed.pem})
@@ -125,26 +178,35 @@ class ActionModule(ActionBase):
 
         An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
         """
-        address = str(self._task_vars.get("ansible_host") or self._inventory_name)
-        usable, left_out = names.split_names([self._inventory_name, address])
+        usable, left_out = names.split_names([self._host, self._address])
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(
             dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
         )
 
-    def _ensure_authority(self, now: datetime) -> _issuing.Ensured:
-        """Make sure of the CA and the clients on the controller. Raises RemoteApiError."""
+    def _find_authority(self) -> None:
+        """Make the path of the CA's directory absolute. Raises RemoteApiError if no CA is named at all."""
         options = self._options
         if options["ca_path"] is None and options["ca_key"] is None:
             raise _remote_api.no_authority()
         for name in ("ca_path", "ledger_dir"):
             options[name] = options[name] and self._loader.path_dwim(options[name])
+
+    def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
+        """Make sure of the CA and the clients on the controller. Raises RemoteApiError.
+
+        A look makes no CA: where a host trusts another one, a path with a mistake in it would get one.
+        """
+        options = self._options
+        look = self._task.check_mode or (
+            options["plan_only"] and options["ca_path"] and not _authority.exists(options["ca_path"])
+        )
         named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
         same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days", "ledger_dir")
         wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
         wanted.update(client_days=options["client_days"] or options["certificate_days"])
-        done = _issuing.ensure_authority(wanted, now, self._task.check_mode)
+        done = _issuing.ensure_authority(wanted, now, look, notes)
         for warning in done.warnings:
             self._display.warning(warning)
         return done
@@ -158,11 +220,12 @@ class ActionModule(ActionBase):
         arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
         if options["state"] == "absent":
             arguments.update(state="absent", tls=False)
-        elif options["tls"] and options["verify_from"] == "host":
-            arguments["ca_path"] = os.path.join(options["directory"], "ca.pem")
         elif options["tls"]:
-            wanted = ("ca_path", "ca_passphrase", "ca_certificate", "ca_key")
+            wanted = () if options["verify_from"] == "host" else ("ca_path", "ca_passphrase", "ca_key")
             arguments.update({name: options[name] for name in wanted if options[name] is not None})
+            arguments["ca_certificate"] = self._trusted
+            if options["verify_from"] == "host" and not done.get("managed", True):
+                arguments["tls_hostname"] = self._address  # somebody else's certificate need not have 127.0.0.1
         verified = self._run_action("dockerfleet.remote_api.verify", arguments)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
@@ -200,6 +263,8 @@ def _predict(
 ) -> dict[str, t.Any]:
     """Return the result of a look, as if a certificate that ends at ``end``, or with its CA, had been issued."""
     ends = [end, certificates.not_after(authority.certificate)] if authority else [end]
+    if not first["managed"]:
+        return {**first, "changed": changed, "due": True}
     reasons = first["reasons"] or ["it is to be issued by a CA that is still to be made"]
     predicted = facts.predicted(wanted, min(ends))
     return {**first, **predicted, "changed": changed, "due": True, "issued": True, "reasons": reasons}

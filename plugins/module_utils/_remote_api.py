@@ -24,7 +24,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
 
 if t.TYPE_CHECKING:
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment
 
 SERVICE = "docker.service"
 KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa_4096")
@@ -59,6 +59,15 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         },
         "mutually_exclusive": [["days", "hours"]],
     },
+    "server_certificate": {
+        "type": "dict",
+        "options": {
+            "certificate": {"type": "path", "required": True},
+            "key": {"type": "path", "required": True},
+            # A path for the controller's half, which puts the text in its place.
+            "ca": {"type": "str", "required": True},
+        },
+    },
     "client_days": {"type": "int"},
     "certificate_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
@@ -70,6 +79,9 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "unit_wiring": {"type": "str", "choices": ["drop_in", "edit", "none"], "default": "drop_in"},
     "on_conflict": {"type": "str", "choices": ["fail", "move"], "default": "fail"},
     "on_unread_options": {"type": "str", "choices": ["fail", "adopt", "discard"], "default": "fail"},
+    "on_foreign_authority": {"type": "str", "choices": ["fail", "trust", "replace"], "default": "fail"},
+    "foreign_certificates": {"type": "str"},
+    "required_names": {"type": "list", "elements": "str", "default": []},
     "live_restore": {"type": "bool"},
     "restart": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
@@ -99,6 +111,11 @@ no_authority = RequestError.text(
     "there is no CA to sign the host's certificate",
     "Name the CA's directory, which is made if it is not there, or give ca_certificate and ca_key.",
 )
+no_server_ca = RequestError.text(
+    "server_certificate, ca, {path}",
+    "there is no such file on the controller",
+    "Put the certificate of the CA there that issues the host's certificate.",
+)
 not_loopback = RequestError.text(
     "listen, {addresses}",
     "this is not a loopback address, and without TLS everybody who reaches it is root on the host",
@@ -118,10 +135,11 @@ own_option = RequestError.text(
 
 @dataclass(frozen=True)
 class Request:
-    """What is requested of a host: the daemon's part, and that of its certificate (None without TLS)."""
+    """What is requested of a host: the daemon's part, and that of its certificate with its terms (None without TLS)."""
 
     daemon: DaemonRequest
     certificate: deployment.CertificateSpec | None
+    terms: adoption.Terms | None = None
 
 
 @dataclass(frozen=True)
@@ -129,12 +147,13 @@ class Outcome:
     """What was done, or would be in check mode.
 
     ``daemon`` is None while a certificate is still to be issued: then nothing was changed, except that a key waits for
-    the certificate, and ``certificate.csr`` is to be signed.
+    the certificate, and ``certificate.csr`` is to be signed. ``adoption`` is what becomes of CAs that are not ours.
     """
 
     plan: Plan
     certificate: deployment.CertificatePlan | None
     daemon: session.Outcome | None
+    adoption: adoption.Adoption | None = None
 
 
 def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -189,6 +208,7 @@ def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
         allow_insecure=options["allow_insecure"],
         absent=options["state"] == "absent",
         keep=tuple(tls.values()) if options["keep_certificates"] else (),
+        server_ca=options["server_certificate"]["ca"] if options["tls"] and options["server_certificate"] else None,
     )
 
 
@@ -209,26 +229,36 @@ def configure(
             plan = opened.plan(request.daemon)
             return Outcome(plan, None, opened.carry_out(plan))
         # Hosts without TLS need no library for certificates.
-        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, store
+        from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment, store
 
-        certificate = deployment.plan(request.certificate, now, generate_key=not mode.check)
+        present = opened.present_tls_files(request.daemon)
+        used = store.CertificatePaths(*reversed(present.paths())) if present else request.certificate.paths
+        adopted = adoption.adopt(request.certificate, used, request.terms or adoption.Terms(), now)
+        certificate = deployment.plan(adopted.spec, now, generate_key=not mode.check)
         # Without CA certificates, which happens in check mode alone, the CA is still to be made.
-        due = bool(certificate.reasons) or request.certificate.ca_certificate is None
-        plan = opened.plan(request.daemon, certificate.changes, certificate_due=due)
+        due = bool(certificate.reasons) or adopted.spec.ca_certificate is None
+        daemon = _serving(request.daemon, adopted.spec)
+        plan = opened.plan(daemon, certificate.changes, certificate_due=due)
         if plan.restart_reasons and not due and not plan.stays_stopped and mode.restart != "never":
             # Renewed along with a restart, the certificate needs no restart of its own soon.
-            along = replace(request.certificate, at_half_life=True)
+            along = replace(adopted.spec, at_half_life=True)
             renewed = deployment.plan(along, now, generate_key=not mode.check)
             if renewed.reasons:
                 certificate, due = renewed, True
-                plan = opened.plan(request.daemon, certificate_due=True)
+                plan = opened.plan(daemon, certificate_due=True)
         if due and not mode.check:
             deployment.write_waiting_key(certificate)
-            return Outcome(plan, certificate, None)
+            return Outcome(plan, certificate, None, adopted)
         outcome = opened.carry_out(plan)
         if not mode.check:
             store.remove(certificate.leftovers)
-        return Outcome(plan, certificate, outcome)
+        return Outcome(plan, certificate, outcome, adopted)
+
+
+def _serving(daemon: DaemonRequest, spec: deployment.CertificateSpec) -> DaemonRequest:
+    """Return the request with the options that make the daemon serve the certificate of the spec."""
+    paths = {"tlscert": spec.paths.certificate, "tlskey": spec.paths.key}
+    return replace(daemon, options={**daemon.options, **paths})
 
 
 __all__ = (

@@ -129,6 +129,29 @@ options:
         description: The type of its key. By default O(key_type).
         type: str
         choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+  server_certificate:
+    description:
+      - A key and a certificate of the host that somebody else keeps up to date, such as an ACME client.
+        No other is issued. Clients are still verified by our CA, and by no other.
+      - The daemon is restarted if it serves another certificate than the one in the file, or the key is newer than it.
+      - The certificate must have C(ansible_host), or the name in the inventory without it, and O(names).
+    type: dict
+    suboptions:
+      certificate:
+        description: The path of the certificate on the host, followed in the same file by those of intermediate CAs.
+        type: path
+        required: true
+      key:
+        description: The path of its private key on the host, in another file.
+        type: path
+        required: true
+      ca:
+        description:
+          - The path on the controller of the CA certificates to verify it with. A relative path begins where Ansible's
+            own relative paths do.
+          - Our clients' C(ca.pem) gets them, after our own CA.
+        type: str
+        required: true
   client_days:
     description: For how many days a client's certificate is valid. By default O(certificate_days).
     type: int
@@ -194,6 +217,31 @@ options:
       adopt: Keep them; the daemon takes them from now on. What is requested counts for more.
       discard: Take all of them out of the file, and keep a backup beside it.
     default: fail
+  on_foreign_authority:
+    description:
+      - What to do with a host that already trusts a CA that is not ours. That is one in the file that the daemon's
+        C(tlscacert) names, if it verifies clients, or else in C(ca.pem) in O(directory), whose key is not that of a
+        certificate of our CA.
+      - A wrong O(ca_path) looks like that, too. So look at the fingerprints in the message first.
+    type: str
+    choices:
+      fail: Fail before anything is changed, and name both.
+      trust: >-
+        Add ours and keep the other one. The host goes on serving the certificate that the other CA issued until that
+        one ends, since the other CA's clients would accept no other. Our clients come to trust the other CA for this.
+        The controller remembers it in C(foreign/HOST.pem) in O(ca_path), so later runs need not be told.
+      replace: Trust ours alone. The other CA's clients are refused from then on.
+    default: fail
+  foreign_certificates:
+    description:
+      - Certificates of CAs (PEM) that the host is to trust besides ours. The controller's half sets this.
+    type: str
+  required_names:
+    description:
+      - The names that a certificate must have that is not of our CA. The controller's half sets this.
+    type: list
+    elements: str
+    default: []
   live_restore:
     description:
       - Whether containers keep running while the daemon is stopped, including during the restart that enables it. By
@@ -217,7 +265,7 @@ options:
   plan_only:
     description:
       - Whether to change nothing on the host and only find out what is due there, as in check mode. RV(due) tells, and
-        V(changed) is about the CA and the clients on the controller.
+        V(changed) is about the CA and the clients on the controller. A CA that is not there is not made.
     type: bool
     default: false
   verify_from:
@@ -316,6 +364,21 @@ fingerprint_sha256:
   returned: success and O(tls=true)
   type: str
   sample: "0D:7C:1B:..."
+managed:
+  description: Whether the host serves a certificate that this module looks after. If not, somebody else does.
+  returned: success and O(tls=true)
+  type: bool
+  sample: true
+foreign_certificates:
+  description: The certificates (PEM) of the CAs that the host trusts besides ours. Empty if there are none.
+  returned: success and O(tls=true)
+  type: str
+  sample: ""
+foreign_authority:
+  description: Whether it failed because the host trusts a CA that is not ours. Nothing was changed.
+  returned: failure, because of that CA
+  type: bool
+  sample: true
 missing_library:
   description: The Python library that has to be installed on the host first. Nothing was changed.
   returned: failure, because of a library that is missing or too old
@@ -395,10 +458,22 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import runner
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import MissingLibraryError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import (
+    ForeignAuthorityError,
+    MissingLibraryError,
+)
 
 if t.TYPE_CHECKING:
-    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment
+
+
+def terms(options: dict[str, t.Any]) -> adoption.Terms:
+    """Return what may happen to CAs that are not ours."""
+    # A host without TLS needs no library for certificates.
+    from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, names
+
+    required = names.normal_names(options["required_names"])
+    return adoption.Terms(options["on_foreign_authority"], options["foreign_certificates"] or "", required)
 
 
 def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
@@ -413,9 +488,13 @@ def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
 
     library.require(sys.executable)
     names = ("server-key.pem", "server-cert.pem", "ca.pem")
+    key, certificate, ca = (os.path.join(options["directory"], name) for name in names)
+    theirs = options["server_certificate"]
+    if theirs:
+        key, certificate = theirs["key"], theirs["certificate"]
     return deployment.CertificateSpec(
         profile=profiles.profile("server", None, options["names"], options["key_type"]),
-        paths=store.CertificatePaths(*(os.path.join(options["directory"], name) for name in names)),
+        paths=store.CertificatePaths(key, certificate, ca),
         access=store.access(None, None, "0400"),
         ca_certificate=options["ca_certificate"],
         certificate=options["certificate"],
@@ -424,6 +503,7 @@ def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:
         renew_before=timedelta(days=options["renew_before_days"]),
         # A certificate that was requested because of its half-life must not be taken for one that is not needed.
         at_half_life=options["certificate"] is not None,
+        managed=not theirs,
     )
 
 
@@ -448,6 +528,8 @@ def result_of(outcome: _remote_api.Outcome) -> dict[str, t.Any]:
     if certificate is not None:
         result.update(certificate.certificate)
         result.update({"issued": certificate.issued, "reasons": certificate.reasons, "csr": certificate.csr})
+        result["managed"] = certificate.spec.managed
+        result["foreign_certificates"] = outcome.adoption.trusted_pem if outcome.adoption else ""
     if daemon is not None:
         result.update(
             changed=daemon.changed or (certificate is not None and certificate.changed),
@@ -466,19 +548,20 @@ def main() -> None:
     check = module.check_mode or params["plan_only"]
     mode = Mode(check, "when_needed" if params["restart"] else "never", float(params["timeout"]))
     try:
-        request = _remote_api.Request(
-            _remote_api.daemon_request(params),
-            certificate_spec(params) if _remote_api.needs_certificate(params) else None,
-        )
+        daemon = _remote_api.daemon_request(params)
+        secured = _remote_api.needs_certificate(params)
+        wanted = (certificate_spec(params), terms(params)) if secured else (None, None)
+        request = _remote_api.Request(daemon, *wanted)
         outcome = _remote_api.configure(request, mode, runner(module.run_command), datetime.now(timezone.utc))
     except MissingLibraryError as exc:
         module.fail_json(msg=str(exc), missing_library="cryptography", rolled_back=False)
+    except ForeignAuthorityError as exc:
+        module.fail_json(msg=str(exc), foreign_authority=True, rolled_back=False)
     except RemoteApiError as exc:
         module.fail_json(msg=str(exc), rolled_back=isinstance(exc, RolledBackError))
-    for warning in outcome.certificate.warnings if outcome.certificate else ():
-        module.warn(warning)
-    for warning in outcome.daemon.warnings if outcome.daemon else ():
-        module.warn(warning)
+    for part in (outcome.adoption, outcome.certificate, outcome.daemon):
+        for warning in part.warnings if part else ():
+            module.warn(warning)
     result = result_of(outcome)
     due = result["changed"]
     if params["plan_only"] and not module.check_mode:

@@ -253,6 +253,11 @@ def _present(path: str) -> tuple[bytes | None, bytes | None]:
     return read_file(os.path.join(path, KEY_FILE)), read_file(os.path.join(path, CERTIFICATE_FILE))
 
 
+def exists(path: str) -> bool:
+    """Return whether there is a CA in the directory, or a part of one. Raises RemoteApiError."""
+    return _present(path) != (None, None)
+
+
 def _check_halves(path: str, key: bytes | None, certificate: bytes | None) -> None:
     """Raise TlsError when only one of the two files is there."""
     names = [os.path.join(path, KEY_FILE), os.path.join(path, CERTIFICATE_FILE)]
@@ -569,6 +574,7 @@ __all__ = (
     "ensure",
     "ephemeral_authority",
     "ephemeral_client",
+    "exists",
     "issue",
     "open_authority",
     "open_authority_from_text",

@@ -11,13 +11,16 @@ No module is run and nobody else is become: the files belong to the user who run
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import typing as t
+import urllib.parse
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file, write_atomically
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
     certificates,
@@ -31,6 +34,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
 
 CLIENTS = "clients"
+# Certificates of CAs that are not ours, a file for each host: those that the host trusts besides ours, and those of the
+# host's own certificate if somebody else issues it. The latter's clients must not get in, so they are kept apart.
+FOREIGN = "foreign"
+SERVERS = "servers"
 
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 
@@ -114,16 +121,63 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
     return list(found.values())
 
 
+# The folder, the host and the PEM text of CA certificates that are to be remembered; empty text: forgotten.
+Note = tuple[str, str, str]
+
+
+def _note_path(path: str, folder: str, host: str) -> str:
+    """Return the file of a note. A host may have any name in an inventory."""
+    return os.path.join(path, folder, f"{urllib.parse.quote(host, safe='')}.pem")
+
+
+def noted(path: str, folder: str, host: str) -> str:
+    """Return the CA certificates (PEM) that are remembered for the host. Raises FilesError."""
+    return (read_file(_note_path(path, folder, host)) or b"").decode("utf-8", "replace")
+
+
+def _write(path: str, notes: t.Sequence[Note]) -> None:
+    """Write the notes to their files. Raises FilesError."""
+    for folder, host, text in notes:
+        file = _note_path(path, folder, host)
+        if text:
+            store.make_directories_for([file], None, None, 0o700)
+            write_atomically(file, text.encode(), mode=0o644)
+        else:
+            store.remove([file])
+
+
+def _trusted_by_clients(
+    path: str, authority: _authority.Authority, notes: t.Sequence[Note]
+) -> tuple[x509.Certificate, ...]:
+    """Return the CAs by which clients verify hosts: ours, then those that vouch for the hosts with notes.
+
+    ``notes`` count instead of what their files hold. Raises RemoteApiError.
+    """
+    texts = {_note_path(path, folder, host): text.encode() for folder, host, text in notes}
+    for folder in (FOREIGN, SERVERS):
+        for file in glob.glob(os.path.join(glob.escape(path), folder, "*.pem"), include_hidden=True):
+            texts.setdefault(file, read_file(file) or b"")
+    found = [one for file, text in sorted(texts.items()) if text for one in certificates.load_bundle(text, file)]
+    return (*authority.bundle, *certificates.without(found, authority.bundle))
+
+
 def ensure_client(
-    client: Client, path: str, authority: _authority.Authority | None, now: datetime, check_mode: bool
+    client: Client,
+    path: str,
+    authority: _authority.Authority | None,
+    now: datetime,
+    check_mode: bool,
+    bundle: tuple[x509.Certificate, ...] | None = None,
 ) -> tuple[dict[str, t.Any], list[str]]:
     """Make sure of a client's files in ``<path>/clients/<name>``; return its result and warnings.
 
-    ``authority`` is None in check mode when the CA would only be made. Raises RemoteApiError.
+    ``authority`` is None in check mode when the CA would only be made. ``bundle`` is what the client is to trust,
+    by default the CA. Raises RemoteApiError.
     """
+    if bundle is None:
+        bundle = authority.bundle if authority else ()
     directory = os.path.join(path, CLIENTS, client.name)
     paths = [os.path.join(directory, name) for name in argspec.FILE_NAMES["client"]]
-    bundle = () if authority is None else authority.bundle
     spec = deployment.CertificateSpec(
         profile=profiles.profile("client", client.name, (), client.key_type),
         paths=store.CertificatePaths(*paths),
@@ -160,7 +214,9 @@ class Ensured:
     warnings: list[str]
 
 
-def ensure_authority(options: t.Mapping[str, t.Any], now: datetime, check_mode: bool) -> Ensured:
+def ensure_authority(
+    options: t.Mapping[str, t.Any], now: datetime, check_mode: bool, notes: t.Sequence[Note] = ()
+) -> Ensured:
     """Make sure of the CA and of its clients' certificates, as the options of certificate_authority say.
 
     ``path`` and ``ledger_dir`` are absolute. Several processes may do so at once. Raises RemoteApiError.
@@ -180,24 +236,52 @@ def ensure_authority(options: t.Mapping[str, t.Any], now: datetime, check_mode: 
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         done = _authority.ensure(path, passphrase, spec, now, check_mode, ledger_dir)
     warnings = [] if done.authority is None else _authority.warnings(done.authority, subject)
-    if clients and not check_mode:
-        _authority.prepare_directory(path)
-    results = []
-    for client in clients:
-        result, more = ensure_client(client, path, done.authority, now, check_mode)
-        results.append(result)
-        warnings += more
+    results, more = _ensure_clients(clients, path, done.authority, notes, now, check_mode)
     changed = done.changed or any(one["changed"] for one in results)
-    return Ensured(done.authority, done.existed, changed, results, warnings)
+    return Ensured(done.authority, done.existed, changed, results, warnings + more)
+
+
+def _ensure_clients(
+    clients: t.Sequence[Client],
+    path: str | None,
+    authority: _authority.Authority | None,
+    notes: t.Sequence[Note],
+    now: datetime,
+    check_mode: bool,
+) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """Make sure of the clients and of the notes; return the clients' results, and warnings. Raises RemoteApiError.
+
+    What is due is done under the directory's lock: runs for several hosts may each have a note.
+    """
+    if path is None:
+        return [], []
+
+    def each(*, look: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
+        bundle = _trusted_by_clients(path, authority, notes) if authority else ()
+        done = [ensure_client(client, path, authority, now, look, bundle) for client in clients]
+        return [result for result, _warnings in done], [text for _result, texts in done for text in texts]
+
+    looked = each(look=True)
+    due = [note for note in notes if noted(path, *note[:2]) != note[2]]
+    if check_mode or not (due or any(one["changed"] for one in looked[0])):
+        return looked
+    _authority.prepare_directory(path)
+    with store.lock(path):
+        _write(path, due)
+        return each(look=False)
 
 
 __all__ = (
+    "FOREIGN",
+    "SERVERS",
     "Client",
     "Ensured",
+    "Note",
     "clients_of",
     "ensure_authority",
     "ensure_client",
     "ensure_here",
+    "noted",
     "predict",
     "share_of_spread",
 )

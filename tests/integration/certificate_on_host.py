@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 import typing as t
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _rem
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, profiles, store
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment, profiles, store
 
 FAULTS = Path("/root/faults")
 PKI = FAULTS / "pki"
@@ -108,11 +109,17 @@ def configure(
 ) -> _remote_api.Outcome:
     """Do what the action plugin does: run the core, have the CSR signed if there is one, and run it again."""
     names = tuple(wanted.get("names", NAMES))
+    theirs = wanted.get("theirs")
+    paths = store.CertificatePaths(KEY, CERTIFICATE, CA)
+    if theirs is not None:
+        key = PKI / ("hand-key.pem" if theirs.startswith("hand") else "key.pem")
+        paths = store.CertificatePaths(str(key), str(PKI / theirs), CA)
+        daemon = replace(daemon, server_ca=(PKI / "other-ca.pem").read_text())
 
     def trip(certificate: str | None) -> _remote_api.Outcome:
         spec = deployment.CertificateSpec(
             profile=profiles.profile("server", None, names, wanted.get("key_type", "ecdsa_p256")),
-            paths=store.CertificatePaths(KEY, CERTIFICATE, CA),
+            paths=paths,
             access=store.access(None, None, "0400"),
             ca_certificate=(PKI / "ca.pem").read_text(),
             certificate=certificate,
@@ -120,8 +127,11 @@ def configure(
             rekey=False,
             renew_before=timedelta(days=30),
             at_half_life=certificate is not None,
+            managed=theirs is None,
         )
-        return _remote_api.configure(_remote_api.Request(daemon, spec), mode, run, datetime.now(timezone.utc), report)
+        terms = adoption.Terms(wanted.get("on_foreign_authority", "replace"))
+        request = _remote_api.Request(daemon, spec, terms)
+        return _remote_api.configure(request, mode, run, datetime.now(timezone.utc), report)
 
     first = trip(None)
     if first.daemon is not None:

@@ -341,7 +341,8 @@ hit_start_limit() {
 }
 # The host as it was before the collection ever touched it.
 fresh() {
-    rm -rf /etc/systemd/system/docker.service.d /etc/docker/daemon.json* /etc/default/docker /var/lib/docker-remote-api/*
+    rm -rf /etc/systemd/system/docker.service.d /etc/docker/daemon.json* /etc/default/docker
+    rm -rf /var/lib/docker-remote-api/*
     if [ -e /root/faults/pristine ]; then cp -a /root/faults/pristine /etc/default/docker; fi
 }
 """

@@ -143,7 +143,10 @@ class Faults:
                 }
                 for label in labels
             ],
-            "good": {"request": self.request(new, kept, **row.good_request), **certificate(row, offer="good")},
+            "good": {
+                "request": self.request(new, kept, **row.good_request),
+                **certificate(row, offer="good", on_foreign_authority="replace", theirs=None),
+            },
         }
         return {"label": new, **self.ask(sent, new)}
 

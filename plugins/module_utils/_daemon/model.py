@@ -35,6 +35,7 @@ class Request:
     """What the user asks for: the options of the module daemon_options.
 
     ``absent``: take back what this collection has changed; ``keep`` are paths that stay even so.
+    ``server_ca`` are the CA certificates (PEM) of the server's certificate; None: those that ``tlscacert`` names.
     """
 
     options: t.Mapping[str, Value]
@@ -51,6 +52,7 @@ class Request:
     allow_insecure: bool = False
     absent: bool = False
     keep: tuple[str, ...] = ()
+    server_ca: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,14 @@ class DaemonSettings:
         """Whether containers keep running while it restarts."""
         return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
 
+    @property
+    def present_tls_files(self) -> TlsFiles | None:
+        """The TLS files that it uses, those not named being dockerd's defaults for root; None if it verifies nobody."""
+        named = [last_value(self._listening, option) for option in ("tlscacert", "tlscert", "tlskey")]
+        names = ("ca.pem", "cert.pem", "key.pem")
+        paths = [path or f"/root/.docker/{name}" for path, name in zip(named, names)]
+        return TlsFiles(*paths) if self.verifies_clients or is_on(self._listening, "tls") else None
+
     def tls_files(self, where: str, *, requested: bool) -> TlsFiles | None:
         """Return the TLS files that the settings name; see tls_files.from_options()."""
         return from_options(self._listening, where, requested=requested)
@@ -118,7 +128,8 @@ class Plan:
 
     ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
     daemon need not be restarted. ``moves_data``: an option is requested with which the engine may leave its containers
-    behind. ``stays_stopped``: the service was stopped on purpose. ``warnings`` are for the user.
+    behind. ``stays_stopped``: the service was stopped on purpose. ``warnings`` are for the user. ``server_ca``: see
+    Request.
     """
 
     service: str
@@ -140,6 +151,7 @@ class Plan:
     stays_stopped: bool = False
     warnings: tuple[str, ...] = ()
     restart_reasons: tuple[str, ...] = ()
+    server_ca: str | None = None
 
     def change_of(self, path: str) -> Change | None:
         """Return the change of the file at the path, or of the file that a symbolic link there leads to."""

@@ -101,7 +101,22 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
         reload_due=bool(unit_changes) or state.needs_reload,
         moves_data=not _MOVING_OPTIONS.isdisjoint([*wanted, *request.remove]),
         warnings=_new_variables(base, effective, file),
+        server_ca=request.server_ca,
     )
+
+
+def read_settings(request: Request) -> DaemonSettings:
+    """Return what options and daemon.json tell the daemon today. Options that its unit does not read do not count.
+
+    Raises DaemonError or FilesError.
+    """
+    files = read_units(request.service)
+    own_path = unit.drop_in_path(request.service)
+    file = find_options_file(request, unit.load(request.service, [item for item in files if item.path != own_path]))
+    whole = unit.load(request.service, files)
+    present = file.present if whole.reads(file.variable) else ()
+    options = (*fixed_options(whole, file.path, file.variable), *present)
+    return DaemonSettings(options, read_daemon_json(request, options).before)
 
 
 def _resolve_conflicts(request: Request, found: DaemonJson, options: t.Sequence[Option], where: str) -> DaemonJson:
@@ -326,4 +341,4 @@ def _options_change(file: OptionsFile, after: bytes, words: t.Sequence[str]) -> 
     return [*(_backup(file.path, file.before) if file.discarded else []), Change(file.path, file.before, after, shown)]
 
 
-__all__ = ("make_plan",)
+__all__ = ("make_plan", "read_settings")

@@ -43,7 +43,7 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
             hint = f" Did you mean {close[0]}?" if close else ""
             raise errors.unknown_flag(name=option.name, program=program, hint=hint)
     if plan.tls and not certificate_due:
-        tls_files.check(plan.tls, plan.content_of)
+        tls_files.check(plan.tls, plan.content_of, plan.server_ca)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     _check_data_root(plan)
     _check_socket_unit(plan, systemd)

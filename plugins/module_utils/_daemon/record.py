@@ -54,11 +54,10 @@ def _parse(path: str, state: FileState | None) -> dict[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
-def update(service: str, changes: t.Sequence[Change], generated: t.Collection[str]) -> Change:
+def update(service: str, changes: t.Sequence[Change]) -> Change:
     """Return the change of the record that goes with these changes. Raises DaemonError or FilesError.
 
-    ``generated`` are paths of keys and certificates: of those only the digest is recorded, and what was there before
-    this collection is gone for good.
+    A private key that was there before this collection is gone for good: it is not recorded.
     """
     path = _path(service)
     before = read_state(path)
@@ -66,11 +65,11 @@ def update(service: str, changes: t.Sequence[Change], generated: t.Collection[st
     for change in changes:
         known = entries.get(change.path)
         old, new = change.before, digest(change.after)
-        if change.path in generated:
-            old = None
-        elif known is not None:
+        if known is not None:
             same = digest(content_of(change.before)) == known.after_sha256
             old, new = known.before, new if same else _EDITED
+        if old is not None and b"PRIVATE KEY" in old.content:
+            old = None
         entries[change.path] = Entry(change.path, old, new)
     text = json.dumps({"version": 1, "entries": [entry_to_json(entry) for entry in entries.values()]}, indent=1)
     return Change(path, before, text.encode("ascii"), mode=0o600)

@@ -66,7 +66,6 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
     conflicts = json_file.conflicts(after.configuration, options)
     if conflicts:
         raise errors.set_in_both(path=daemon_json.path, conflicts="; ".join(map(str, conflicts)))
-    open_addresses = ", ".join(f"tcp://{address.host}:{address.port}" for address in after.listen)
     return Plan(
         service=request.service,
         changes=tuple(changes),
@@ -83,8 +82,14 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         command=effective.command,
         running=running,
         reload_due=any(unit.is_unit_file(change.path, request.service) for change in changes) or state.needs_reload,
-        warnings=(_STILL_OPEN.format(addresses=open_addresses),) if open_addresses else (),
+        warnings=tuple(_warnings(after)),
     )
+
+
+def _warnings(after: DaemonSettings) -> t.Iterator[str]:
+    """Yield a warning if the daemon will go on listening on TCP addresses."""
+    if after.listen:
+        yield _STILL_OPEN.format(addresses=", ".join(f"tcp://{one.host}:{one.port}" for one in after.listen))
 
 
 def _options(request: Request, file: host_files.OptionsFile, entry: Entry | None, *, whole: bool) -> bytes | None:

@@ -18,9 +18,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, read_settings
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.unit import drop_in_path
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
@@ -93,6 +94,10 @@ class Session:
         self._mode = mode
         self._report = report
 
+    def present_tls_files(self, request: Request) -> TlsFiles | None:
+        """Return the TLS files that the daemon is told to use today; None if it verifies no client."""
+        return read_settings(request).present_tls_files
+
     def plan(self, request: Request, changes: t.Sequence[Change] = (), *, certificate_due: bool = False) -> Plan:
         """Return the plan, checked against host and engine. Changes nothing. Raises RemoteApiError.
 
@@ -114,7 +119,8 @@ class Session:
             plan = make_removal_plan(request, state, running)
         else:
             plan = make_plan(request, state, running, changes)
-        reasons = [*(["its certificate is to be issued"] if certificate_due else []), *restart_reasons(plan, state)]
+        due = ["its certificate or its CA is still to be made"] if certificate_due else []
+        reasons = [*due, *restart_reasons(plan, state)]
         stopped = state.is_stopped and not self._left_down and not self._systemd.socket_is_active()
         warnings = plan.warnings if state.at_boot else (*plan.warnings, _NOT_AT_BOOT.format(service=request.service))
         plan = replace(plan, restart_reasons=tuple(reasons), stays_stopped=stopped, warnings=warnings)
@@ -124,7 +130,7 @@ class Session:
 
             plan = with_activation_sockets(plan, self._systemd.socket_paths())
             if plan.changes and not request.absent:
-                kept = record.update(request.service, plan.changes, {change.path for change in changes})
+                kept = record.update(request.service, plan.changes)
                 plan = replace(plan, changes=(*plan.changes, kept))
             check_mode = self._mode.check
             preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due, check_mode=check_mode)

@@ -16,12 +16,14 @@ import contextlib
 import os
 import ssl
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import Option, is_on, last_value
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import count_begin_lines, find_certificates
 
+# OpenSSL's X509_V_FLAG_PARTIAL_CHAIN (x509_vfy.h); ssl names it from Python 3.10 on only.
+_PARTIAL_CHAIN = 0x80000
 # Returns the bytes that a file will hold, None for no file; raises FilesError.
 ReadFile = t.Callable[[str], t.Optional[bytes]]
 
@@ -65,15 +67,22 @@ def missing(files: TlsFiles, read: ReadFile) -> list[str]:
     return [path for path in files.paths() if read(path) is None]
 
 
-def check(files: TlsFiles, read: ReadFile) -> None:
-    """Return if a client that trusts the CA accepts a server with these files. Raises DaemonError or FilesError."""
+def check(files: TlsFiles, read: ReadFile, server_ca: str | None = None) -> None:
+    """Return if a client that trusts the CA accepts a server with these files. Raises DaemonError or FilesError.
+
+    With ``server_ca`` (PEM), clients trust that one, and the CA of the files is that of clients alone.
+    """
     for path in missing(files, read):
         raise errors.tls_file_missing(path=path)
     ca = _check_bundle(files.ca, read(files.ca) or b"")
+    if server_ca is not None:
+        files = replace(files, ca="server_certificate, ca")
+        ca = _check_bundle(files.ca, server_ca.encode())
     server = _load_server(files, read)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False  # which names clients use is not known here; that there are some is checked below
     client.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # dockerd's own rules are not those of RFC 5280
+    client.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)  # nor does Go ask for the root of a CA that it trusts
     client.load_verify_locations(cadata=ca)
     _handshake(server, client, files)
 

@@ -9,10 +9,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import PemBlock, find_blocks
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._pem import (
+    PemBlock,
+    find_blocks,
+    find_certificates,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, keys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     NameOID,
@@ -66,6 +71,17 @@ def load_bundle(content: bytes, subject: str) -> tuple[x509.Certificate, ...]:
     if not blocks:
         raise errors.no_certificate(subject=subject)
     return tuple(_decode(block, subject) for block in blocks)
+
+
+def load_usable(content: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a PEM file that can be read, which are those that dockerd trusts in it."""
+    found = []
+    begin = b"-----BEGIN CERTIFICATE-----"
+    # Go goes on with the next block after one that is cut off (encoding/pem).
+    for block in (one for part in content.split(begin)[1:] for one in find_certificates(begin + part)):
+        with contextlib.suppress(errors.TlsError):
+            found.append(_decode(block, ""))
+    return tuple(found)
 
 
 def to_pem(bundle: t.Iterable[x509.Certificate]) -> str:
@@ -132,6 +148,24 @@ def matches_key(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
         return keys.public_bytes(public_key(certificate)) == keys.public_bytes(key.public_key())
     except UnreadableError:
         return False
+
+
+def without(bundle: t.Iterable[x509.Certificate], known: t.Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of the bundle whose public key is in none of the known ones, each key once."""
+    seen = {_identity(one) for one in known}
+    found: dict[bytes, x509.Certificate] = {}
+    for one in bundle:
+        if _identity(one) not in seen:
+            found.setdefault(_identity(one), one)
+    return tuple(found.values())
+
+
+def _identity(certificate: x509.Certificate) -> bytes:
+    """Return what is the same in all certificates of one key: the key, or the fingerprint if it is of no known type."""
+    try:
+        return keys.public_bytes(public_key(certificate))
+    except UnreadableError:
+        return certificate.fingerprint(hashes.SHA256())
 
 
 def extensions(certificate: x509.Certificate) -> dict[x509.ObjectIdentifier, x509.Extension[t.Any]]:
@@ -227,6 +261,7 @@ __all__ = (
     "iso",
     "issuer",
     "load_bundle",
+    "load_usable",
     "matches_key",
     "names",
     "not_after",
@@ -235,4 +270,5 @@ __all__ = (
     "serial",
     "subject_of",
     "to_pem",
+    "without",
 )

@@ -40,6 +40,7 @@ class CertificateSpec:
     ``ca_certificate`` (PEM) is what to trust; None: the file that is there. ``certificate`` (PEM) is to be put in
     place, followed by intermediate ones; None: look whether one is due. ``exact``: see inspection.Criteria.
     ``at_half_life``: a certificate of which half the validity period is over is due, too.
+    ``managed``: the key and the certificate are not somebody else's, whose files stay as they are.
     """
 
     profile: profiles.Profile
@@ -51,6 +52,7 @@ class CertificateSpec:
     rekey: bool
     renew_before: timedelta
     at_half_life: bool = False
+    managed: bool = True
 
     @property
     def directory_mode(self) -> int:
@@ -228,11 +230,12 @@ def _changes(
         key = stored.waiting_key
     shown_key = facts.describe_key(stored.key), facts.describe_key(key)
     shown_chain = facts.describe_chain(stored.chain), facts.describe_chain(chain)
-    found = _change(
-        spec, stored, spec.paths.key, keys.to_pem(key) if decision.swap_key and key is not None else None, shown_key
-    )
-    new = certificates.to_pem(chain).encode() if decision.chain else None
-    found += _change(spec, stored, spec.paths.certificate, new, shown_chain)
+    found: list[Change] = []
+    if spec.managed:
+        new = keys.to_pem(key) if decision.swap_key and key is not None else None
+        found += _change(spec, stored, spec.paths.key, new, shown_key)
+        new = certificates.to_pem(chain).encode() if decision.chain else None
+        found += _change(spec, stored, spec.paths.certificate, new, shown_chain)
     if spec.ca_certificate is not None:
         new = certificates.to_pem(anchors).encode() if anchors != stored.ca_certificates else None
         shown = facts.describe_chain(stored.ca_certificates), facts.describe_chain(anchors)
@@ -243,6 +246,8 @@ def _changes(
 def _warnings(spec: CertificateSpec, stored: store.StoredFiles, decision: _Decision, now: datetime) -> list[str]:
     """Return what the user should know although nothing can be done about it here."""
     found = []
+    if not spec.managed:
+        return []
     key_state = stored.states.get(spec.paths.key)
     if key_state is not None and key_state.mode & 0o004:
         found.append(f"{spec.paths.key} was readable by everybody on this machine. Consider a new one (rekey: true).")
@@ -259,7 +264,8 @@ def plan(spec: CertificateSpec, now: datetime, *, generate_key: bool = True) -> 
     """Compute what must change for the spec. Reads files and changes none.
 
     ``now`` is this machine's time, UTC and aware. Without ``generate_key``, for check mode, a key that is due is not
-    made, and there is no CSR for it. Raises RemoteApiError if the spec cannot be carried out.
+    made, and there is no CSR for it; the changes show the CA bundle although a certificate is due. Raises
+    RemoteApiError if the spec cannot be carried out.
     """
     spec = replace(spec, paths=store.resolve(spec.paths))
     stored = store.read(spec.paths)
@@ -268,15 +274,18 @@ def plan(spec: CertificateSpec, now: datetime, *, generate_key: bool = True) -> 
         anchors, subject = certificates.load_bundle(spec.ca_certificate.encode(), "ca_certificate"), "ca_certificate"
     inspection.check_anchors(anchors, subject, now)
     criteria = inspection.Criteria(spec.profile, anchors, spec.exact, spec.renew_before)
-    if spec.certificate is not None:
+    if not spec.managed:
+        decision = _Decision([])
+    elif spec.certificate is not None:
         decision = _decide_to_install(spec, stored, criteria, now)
     else:
         reasons = _reasons(spec, stored, criteria, now)
         decision = _decide_to_request(spec, stored, reasons, generate_key) if reasons else _Decision([])
     changes: tuple[Change, ...] = ()
     leftovers: tuple[str, ...] = ()
-    if decision.complete:
+    if decision.complete or not generate_key:
         changes = _changes(spec, stored, decision, anchors)
+    if decision.complete and spec.managed:
         # With a CA elsewhere, a waiting key may be somebody's who is out to get its certificate.
         leftovers = tuple(store.leftovers(spec.paths, keep_waiting=not spec.exact and not decision.chain))
     before, after = _facts(stored, decision, anchors, changes)

@@ -19,6 +19,10 @@ class MissingLibraryError(TlsError):
     """The Python library cryptography is missing or too old. Nothing was changed."""
 
 
+class ForeignAuthorityError(TlsError):
+    """The host trusts a CA that is not the caller's. Nothing was changed."""
+
+
 _RESTORE = "Restore it from a backup; it is left as it is."
 _ENCRYPT = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in {path} -out {path}.encrypted; then put that file in its place."
 
@@ -109,6 +113,17 @@ no_authority_given = TlsError.text(
     "ca_certificate",
     "it is not given, and there is no {path} either, so that the certificate cannot be checked",
     "Set ca_certificate to the certificate (PEM) of the CA that issued the certificate.",
+)
+foreign_authority = ForeignAuthorityError.text(
+    "{path}",
+    "this host already trusts {theirs}, and our CA is {ours}, so its clients would be locked out",
+    "Is pki_dir (ca_path) the right one? If it is, on_foreign_authority says what becomes of the other CA: trust adds "
+    "ours and cuts off no client; replace trusts ours alone, and refuses the other's clients.",
+)
+lacking_names = TlsError.text(
+    "{path}",
+    "somebody else's certificate stays in place there, and it lacks the names {names}",
+    "Have its CA issue one with these names, or leave them out of the names that are asked for.",
 )
 bad_place = TlsError.text("{path}", "{cause}", "Move what is there out of the way, or name another place.")
 locked = TlsError.text(

@@ -40,6 +40,12 @@ def test_mutual_tls_is_the_default() -> None:
     assert _remote_api.daemon_request(options()).remove == ("tls",)
 
 
+def test_a_certificate_of_somebody_else_has_a_ca_of_its_own() -> None:
+    given = {"certificate": "/srv/tls.crt", "key": "/srv/tls.key", "ca": "PEM"}
+    assert _remote_api.daemon_request(options(server_certificate=given)).server_ca == "PEM"
+    assert _remote_api.daemon_request(options()).server_ca is None
+
+
 def test_without_tls_it_says_so_and_stays_on_loopback() -> None:
     assert words(tls=False) == ["--host=tcp://127.0.0.1:2375", "--tls=false"]
     assert _remote_api.daemon_request(options(tls=False)).remove == ("tlsverify", "tlscacert", "tlscert", "tlskey")

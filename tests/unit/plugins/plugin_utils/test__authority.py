@@ -671,6 +671,35 @@ def test_a_ca_of_this_collection_needs_no_warning(pki: Path) -> None:
     assert _authority.warnings(both, "ca.pem") == []
 
 
+def test_clients_trust_the_authorities_that_are_noted_for_hosts(tmp_path: Path) -> None:
+    path = tmp_path / "pki"
+    options = {
+        "path": str(path), "passphrase": PASSPHRASE, "ledger_dir": None, "ca_key": None, "key_type": "ecdsa_p256",
+        "common_name": "CA", "days": 30, "client_days": 20, "renew_before_days": 3,
+        "clients": [{"name": "admin", "days": None, "hours": None, "key_type": None}],
+    }  # fmt: skip
+    make_authority_by_hand(tmp_path / "hand")
+    foreign, bundle = (tmp_path / "hand/ca.pem").read_text(), path / "clients/admin/ca.pem"
+
+    def ensured(*notes: _issuing.Note, check: bool = False) -> bool:
+        return _issuing.ensure_authority(options, NOW, check, notes).changed
+
+    assert ensured()
+    own = bundle.read_text()
+    assert ensured(("foreign", "web/1", foreign), check=True)
+    assert (bundle.read_text(), (path / "foreign").exists()) == (own, False)
+    for host in ("web/1", ".."):  # the same one of both
+        ensured(("foreign", host, foreign))
+    assert {file.name for file in (path / "foreign").iterdir()} == {"web%2F1.pem", "...pem"}
+    assert _issuing.noted(str(path), "foreign", "web/1") == foreign
+    assert bundle.read_text() == own + foreign
+    assert not ensured()
+    ensured(("foreign", "web/1", ""))
+    assert bundle.read_text() == own + foreign
+    assert ensured(("foreign", "..", ""))
+    assert bundle.read_text() == own
+
+
 RACER = """
 import sys
 from datetime import datetime, timezone

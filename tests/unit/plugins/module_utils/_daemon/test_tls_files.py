@@ -62,6 +62,17 @@ def test_sound_files_pass(folder: pathlib.Path, ca: str) -> None:
     check(named(folder, ca, "server", "key"), read_file)
 
 
+def test_the_server_may_have_a_ca_of_its_own(folder: pathlib.Path) -> None:
+    other = named(folder, "other-ca", "server", "key")
+    check(other, read_file, (folder / "ca.pem").read_text())
+    with pytest.raises(DaemonError, match="a client that trusts server_certificate, ca refuses it"):
+        check(named(folder, "ca", "server", "key"), read_file, (folder / "other-ca.pem").read_text())
+    with pytest.raises(DaemonError, match="^server_certificate, ca: 0 PEM blocks"):
+        check(other, read_file, "")
+    with pytest.raises(DaemonError, match="empty.pem: 0 PEM blocks"):
+        check(named(folder, "empty", "server", "key"), read_file, (folder / "ca.pem").read_text())
+
+
 @pytest.mark.parametrize(("ca", "certificate", "key", "says"), UNSOUND, ids=[f"{r[0]}-{r[1]}-{r[2]}" for r in UNSOUND])
 def test_unsound_files_are_refused_by_name(
     folder: pathlib.Path, ca: str, certificate: str, key: str, says: str
