@@ -58,12 +58,7 @@ class ActionModule(ActionBase):
     def _audit(self, now: datetime) -> dict[str, t.Any]:
         """Return the result of the audit, after writing and showing it. Raises RemoteApiError."""
         options = self._options
-        for name in _PATHS:
-            options[name] = options[name] and self._loader.path_dwim(options[name])
-        if not (options["hosts"] or options["addresses"]):
-            raise errors.bad_options(cause="neither hosts nor addresses are given")
-        if options["timeout"] <= 0:
-            raise errors.bad_options(cause=f"timeout is {options['timeout']}, and must be above 0")
+        self._check_options()
         jobs = self._jobs(now)
         for warning in dict.fromkeys(one for ca in self._cas.values() for one in ca.warnings):
             self._display.warning(warning)
@@ -75,6 +70,20 @@ class ActionModule(ActionBase):
         alarm = "" if fail_below is None else _auditing.alarm(found, fail_below)
         written = [] if self._task.check_mode else self._write(found)
         return {"changed": False, **_audit_report.to_dict(found), "table": lines, "alarm": alarm, "written": written}
+
+    def _check_options(self) -> None:
+        """Make the paths in the options absolute. Raises RemoteApiError for what would end an audit half-way."""
+        options, formats = self._options, self._options["formats"]
+        for name in _PATHS:
+            options[name] = options[name] and self._loader.path_dwim(options[name])
+        if not (options["hosts"] or options["addresses"]):
+            raise errors.bad_options(cause="neither hosts nor addresses are given")
+        if options["timeout"] <= 0:
+            raise errors.bad_options(cause=f"timeout is {options['timeout']}, and must be above 0")
+        for name, path in formats.items():
+            formats[name] = path and self._loader.path_dwim(path)
+            if path and not os.path.isdir(os.path.dirname(formats[name])):
+                raise errors.bad_place(path=path, cause="its directory is not there")
 
     @property
     def _inventory(self) -> str:
@@ -139,8 +148,7 @@ class ActionModule(ActionBase):
         written = []
         for name, path in self._options["formats"].items():
             if path:
-                target = self._loader.path_dwim(path)
-                mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.isfile(target) else _MODES[name]
-                write_atomically(target, _audit_report.FORMATS[name](found).encode(), mode=mode)
-                written.append(target)
+                mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.isfile(path) else _MODES[name]
+                write_atomically(path, _audit_report.FORMATS[name](found).encode(), mode=mode)
+                written.append(path)
         return written
