@@ -232,7 +232,7 @@ def _trust_faults(certificate: x509.Certificate, host: Host) -> list[Fault]:
     faults: list[Fault] = []
     trust = host.trust
     anchor = certificates.find_anchor([certificate], trust.bundle) if trust else None
-    if trust and anchor is None:
+    if trust and trust.bundle and anchor is None:
         reason = f"it was issued by {certificates.issuer(certificate)}, and not by the CA in {trust.name}"
         faults.append((WARNING, "wrong_issuer", reason))
     if anchor is not None and certificates.not_after(anchor) < certificates.not_after(certificate):
@@ -309,6 +309,7 @@ def _with_remedies(host: Host, faults: t.Sequence[tuple[str, Fault]]) -> list[Fi
     secure = host.playbook("secure", *(("-e", "docker_remote_api_on_foreign_authority=trust") if foreign else ()))
     remedies = {
         "not_an_engine": host.look,
+        "ca_ends_first": command(host.inventory, "rotate_authority"),
         "certificate_not_seen": host.playbook("audit", "-e", "docker_remote_api_audit_cert_path=DIRECTORY"),
     }
     return [

@@ -126,7 +126,9 @@ def to_lines(audit: Audit) -> list[str]:
         lines += ["", *_table(("CERTIFICATE AUTHORITY", "EXPIRES", "RESIDUAL TIME", "GRADE"), short)]
     lines += _finding_lines(audit)
     counts = ", ".join(f"{count} {grade}" for grade, count in found["summary"].items() if count)
-    return [*lines, "", f"{counts or 'nothing to audit'}"]
+    lines += ["", counts or "nothing to audit"]
+    # Names in certificates are for their makers to choose: one must not move the cursor.
+    return ["".join(one if one.isprintable() else "?" for one in line) for line in lines]
 
 
 def _engine_rows(engines: t.Sequence[t.Mapping[str, t.Any]], audit: Audit) -> list[Row]:

@@ -27,7 +27,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     resolve,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import (
+    CLOSED,
     LOOPBACK,
+    NO_ANSWER,
     WILDCARD,
     Exposure,
     Visitor,
@@ -232,7 +234,7 @@ def audit(jobs: t.Sequence[Job], inventory: str, warn_below: int, timeout: float
 
 def _worth_telling(exposures: t.Sequence[Exposure]) -> t.Sequence[Exposure]:
     """Return what was found at the open ports of a host, or at the last of all if none is."""
-    return [one for one in exposures if one.access not in ("closed", "no_answer")] or exposures[-1:]
+    return [one for one in exposures if one.access not in (CLOSED, NO_ANSWER)] or exposures[-1:]
 
 
 def gather(judged: t.Sequence[_audit.Judgement], engines: t.Iterable[Engine], now: datetime) -> Audit:

@@ -229,7 +229,7 @@ def _get(transport: HttpTransport, progress: Progress, path: str) -> tuple[int, 
     response.close()
     try:
         content = json.loads(body) if response.status == 200 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     return response.status, content if isinstance(content, dict) else {}
 
@@ -239,7 +239,9 @@ def open_addresses(info: t.Mapping[str, t.Any]) -> list[str]:
 
     ``info`` is its answer to GET /info.
     """
-    return re.findall(r"API is accessible on (https?://\S+)", "\n".join(info.get("Warnings") or []))
+    warnings = info.get("Warnings")
+    text = "\n".join(one for one in warnings if isinstance(one, str)) if isinstance(warnings, list) else ""
+    return re.findall(r"API is accessible on (https?://\S+)", text)
 
 
 __all__ = (

@@ -159,6 +159,12 @@ def test_engine_of_somebody_else() -> None:
     assert finding.check == "ok"
 
 
+def test_ledger_without_its_ca() -> None:
+    """What issued the certificate is not known then, so that nothing is said of it."""
+    (finding,) = judge(locked(make()), trust=_audit.Trust("", (), (make(),)))
+    assert finding.check == "ok"
+
+
 def test_remedy_for_a_foreign_ca_says_what_to_do_about_it() -> None:
     findings = judge(at("tls", make(issuer="Other CA", signer=OTHER_KEY)))
     (remedy,) = {one.remedy for one in findings}

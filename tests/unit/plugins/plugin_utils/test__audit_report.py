@@ -93,6 +93,13 @@ def evil() -> Audit:
     return gather([judged], (), NOW)
 
 
+def test_names_cannot_move_the_cursor() -> None:
+    findings = (_audit.Finding("web1\x1b[2J", "critical", "plain", "\x1b]0;title\x07 \u202e reason"),)
+    lines = _audit_report.to_lines(gather([_audit.Judgement(findings)], (), NOW))
+    assert "CRITICAL  web1?[2J" in lines
+    assert all(line.isprintable() for line in lines)
+
+
 def test_names_cannot_break_out_of_a_label() -> None:
     for line in _audit_report.to_prometheus(evil()).splitlines():
         assert re.fullmatch(r'#.*|[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? \d+', line), line

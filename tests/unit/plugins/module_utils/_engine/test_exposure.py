@@ -172,6 +172,20 @@ def test_answer_without_end_is_not_read_to_its_end(look: Any) -> None:
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.parametrize(
+    ("version", "info"),
+    [
+        (b"[" * 200_000, b""),
+        (b'{"ApiVersion": 5}', b'{"Warnings": "API"}'),
+        (b'{"ApiVersion": []}', b'{"Warnings": [1]}'),
+    ],
+)
+def test_engine_that_means_no_good(look: Any, fake_engine: Any, version: bytes, info: bytes) -> None:
+    found = look(fake_engine({"GET /version": version, "GET /info": info}))
+    assert found.access in ("plain", "other")
+    assert open_addresses(found.info) == []
+
+
 def test_addresses_that_the_engine_warns_of() -> None:
     warning = "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption.\n"
     assert open_addresses({"Warnings": ["no swap limit", warning]}) == ["http://0.0.0.0:2375"]
