@@ -130,12 +130,12 @@ def test_timeline(size: int, days: int) -> None:
     found = fleet(size)
     timeline = draw(found)
     assert timeline.days == days
-    shown = sum(bar.count for bar in timeline.bars)
+    shown = sum(one.count for one in timeline.bars)
     assert shown == len(found.certificates) - 1  # the CA ends years later
     assert timeline.later == ("CA /pki/ca.pem, 2035-05-18",)
-    for bar in timeline.bars:
-        assert sum(part.count for part in bar.parts) == bar.count
-        assert sum(part.height for part in bar.parts) <= 100.01
+    for one in timeline.bars:
+        assert sum(part.count for part in one.parts) == one.count
+        assert sum(part.height for part in one.parts) <= 100.01
 
 
 def test_nothing_to_tell() -> None:
