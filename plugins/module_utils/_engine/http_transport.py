@@ -29,11 +29,14 @@ class _Connection(http.client.HTTPConnection):
         super().__init__("localhost")
         self._progress = progress
         self._context = context
+        self.served: bytes | None = None
 
     def connect(self) -> None:
-        """Open the connection. Raises EngineError."""
+        """Open the connection, and note the certificate (DER) that the engine serves. Raises EngineError."""
         with explained(self._progress, OSError):
             self.sock = open_socket(self._progress, self._context)
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.served = self.sock.getpeercert(binary_form=True)
 
 
 class HttpResponse:
@@ -90,6 +93,11 @@ class HttpTransport:
         sock = self._connection.sock
         content: dict[str, t.Any] | None = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
         return content
+
+    @property
+    def served(self) -> bytes | None:
+        """The engine's certificate (DER), verified or not, once TLS was agreed on; it stays after the connection."""
+        return self._connection.served
 
     def close(self) -> None:
         """Close the connection."""

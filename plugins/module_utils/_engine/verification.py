@@ -13,7 +13,6 @@ used, so that the checks run on a host as well.
 from __future__ import annotations
 
 import json
-import re
 import ssl
 import time
 import typing as t
@@ -30,6 +29,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     TlsOptions,
     bracketed,
     resolve,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import (
+    LOOPBACK,
+    REFUSALS,
+    WILDCARD,
+    open_addresses,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.failures import explained
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.http_transport import HttpTransport
@@ -55,12 +60,6 @@ VERIFY_ARGUMENTS: dict[str, dict[str, t.Any]] = {
 
 # How long a port that should be closed is waited for, in seconds: a firewall that drops packets never answers.
 CLOSED_PORT_WAIT = 3.0
-
-# The statuses with which a server that takes everybody's connection refuses those without a certificate.
-_REFUSALS = (400, 401, 403)
-
-_LOOPBACK = re.compile(r"(127\.[0-9.]+|localhost|::1)")
-_WILDCARD = re.compile(r"0\.0\.0\.0|::")
 
 
 @dataclass(frozen=True)
@@ -148,9 +147,9 @@ class _Verification:
         connections: dict[str, Connection] = {}
         for listened in params["listen"]:
             connection = self._connection(listened)
-            if _WILDCARD.fullmatch(connection.host):
+            if WILDCARD.fullmatch(connection.host):
                 connection = self._connection(f"tcp://{bracketed(self._host)}:{connection.port}")
-            elif not self._local and _LOOPBACK.fullmatch(connection.host):
+            elif not self._local and LOOPBACK.fullmatch(connection.host):
                 detail = "a loopback address can be reached from the host alone"
                 self.checks.append(Check(connection.address, "skipped", True, detail))
                 continue
@@ -283,12 +282,12 @@ def _check_warnings(info: t.Mapping[str, t.Any], connection: Connection) -> Chec
 
     Over a plain connection a warning about its own port is no news, unless it is a local one that is open to others.
     """
-    open_addresses = re.findall(r"API is accessible on (https?://\S+)", "\n".join(info.get("Warnings") or []))
+    found = open_addresses(info)
     if connection.tls is None:
-        open_addresses = [address for address in open_addresses if not _is_meant(address, connection)]
-    if open_addresses:
+        found = [address for address in found if not _is_meant(address, connection)]
+    if found:
         remedy = "Take that address out of the engine's options, or lock it with --tlsverify."
-        detail = f"the engine warns that everybody can use {', '.join(open_addresses)}"
+        detail = f"the engine warns that everybody can use {', '.join(found)}"
         return Check(connection.address, "engine_warnings", False, detail, remedy)
     others = "" if connection.tls else " besides this one"
     detail = f"the engine warns of no address{others} that is open to everybody"
@@ -298,8 +297,8 @@ def _check_warnings(info: t.Mapping[str, t.Any], connection: Connection) -> Chec
 def _is_meant(address: str, connection: Connection) -> bool:
     """Return whether the address of a warning is what a plain connection is meant for."""
     host, port = address.split("://", 1)[1].rsplit(":", 1)
-    local = bool(_LOOPBACK.fullmatch(host.strip("[]")))
-    return port == str(connection.port) and (local or not _LOOPBACK.fullmatch(connection.host))
+    local = bool(LOOPBACK.fullmatch(host.strip("[]")))
+    return port == str(connection.port) and (local or not LOOPBACK.fullmatch(connection.host))
 
 
 # --- what must be refused ----------------------------------------------------------------------------------------
@@ -332,7 +331,7 @@ def _check_refused(name: str, who: str, connection: Connection) -> Check:
         if closed and not isinstance(exc, errors.PlainHttpError):
             return Check(connection.address, name, True, f"{who} is refused")
         return Check(connection.address, name, False, f"{who} could not be tried: {exc.cause}", exc.remedy)
-    if status in _REFUSALS:
+    if status in REFUSALS:
         return Check(connection.address, name, True, f"{who} is refused (status {status})")
     remedy = "Start the engine with --tlsverify and --tlscacert, and let nothing else answer on this port."
     detail = f"{who} gets an answer at {connection.address} (status {status})"

@@ -50,6 +50,14 @@ def _decode(block: PemBlock, subject: str) -> x509.Certificate:
     return certificate
 
 
+def load_der(content: bytes) -> x509.Certificate:
+    """Return the certificate, such as TLS brings it (DER). Raises UnreadableError."""
+    try:
+        return x509.load_der_x509_certificate(content)
+    except (TypeError, ValueError, x509.InvalidVersion) as exc:
+        raise UnreadableError(f"the certificate ({exc})") from exc
+
+
 def load_bundle(content: bytes, subject: str) -> tuple[x509.Certificate, ...]:
     """Return the certificates of PEM text in their order, at least one. ``subject`` names the text in errors.
 
@@ -261,6 +269,7 @@ __all__ = (
     "iso",
     "issuer",
     "load_bundle",
+    "load_der",
     "load_usable",
     "matches_key",
     "names",

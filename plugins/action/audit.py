@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action plugin of audit: one task on the controller examines a whole fleet, and runs nothing on its hosts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+import typing as t
+from datetime import UTC, datetime
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import AUDIT_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_atomically
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors, library
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _audit_report, _auditing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority import AuthoritySource
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
+    checked_options,
+    parse_lists,
+)
+
+_PREFIX = "docker_remote_api_"
+_DIRECTORY = ".docker_remote_api"
+_PATHS = ("ca_path", "ledger_dir", "cert_path")
+
+# Prometheus' node exporter is another user; who else reads which hosts are open is for their owner to say.
+_MODES = {"json": 0o600, "html": 0o600, "prometheus": 0o644}
+
+
+class ActionModule(ActionBase):
+    """Audits hosts of the inventory, and addresses, without connecting to any host as Ansible does."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+
+    _options: dict[str, t.Any]
+    _task_vars: dict[str, t.Any]
+    _cas: dict[tuple[t.Any, ...], _auditing.Ca]
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the result that the module's documentation describes."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        try:
+            library.require(sys.executable)
+            self._options = checked_options(AUDIT_ARGUMENTS, {}, parse_lists(AUDIT_ARGUMENTS, self._task.args))
+            self._task_vars, self._cas = task_vars or {}, {}
+            return {**result, **self._audit(datetime.now(UTC))}
+        except RemoteApiError as exc:
+            return {**result, "failed": True, "msg": str(exc)}
+
+    def _audit(self, now: datetime) -> dict[str, t.Any]:
+        """Return the result of the audit, after writing and showing it. Raises RemoteApiError."""
+        options = self._options
+        self._check_options()
+        jobs = self._jobs(now)
+        for warning in dict.fromkeys(one for ca in self._cas.values() for one in ca.warnings):
+            self._display.warning(warning)
+        found = _auditing.audit(jobs, self._inventory, options["warn_below_days"], options["timeout"], now)
+        lines = _audit_report.to_lines(found)
+        if options["show"]:
+            self._display.display("\n".join(lines))
+        fail_below = options["fail_below_days"]
+        alarm = "" if fail_below is None else _auditing.alarm(found, fail_below)
+        written = [] if self._task.check_mode else self._write(found)
+        return {"changed": False, **_audit_report.to_dict(found), "table": lines, "alarm": alarm, "written": written}
+
+    def _check_options(self) -> None:
+        """Make the paths in the options absolute. Raises RemoteApiError for what would end an audit half-way."""
+        options, formats = self._options, self._options["formats"]
+        for name in _PATHS:
+            options[name] = options[name] and self._loader.path_dwim(options[name])
+        if not (options["hosts"] or options["addresses"]):
+            raise errors.bad_options(cause="neither hosts nor addresses are given")
+        if options["timeout"] <= 0:
+            raise errors.bad_options(cause=f"timeout is {options['timeout']}, and must be above 0")
+        for name, path in formats.items():
+            formats[name] = path and self._loader.path_dwim(path)
+            if path and not os.path.isdir(os.path.dirname(formats[name])):
+                raise errors.bad_place(path=path, cause="its directory is not there")
+
+    @property
+    def _inventory(self) -> str:
+        """What the commands in the findings name as the inventory: the one of this run."""
+        sources = self._task_vars.get("ansible_inventory_sources") or ["INVENTORY"]
+        return " -i ".join(shlex.quote(str(one)) for one in sources)
+
+    def _jobs(self, now: datetime) -> list[_auditing.Job]:
+        """Return what is to be audited: the hosts by their variables, then the addresses. Raises RemoteApiError."""
+        jobs = {name: self._job_of_host(name, now) for name in self._options["hosts"]}
+        for address in self._options["addresses"]:
+            for host, port in _auditing.endpoints_of(address):
+                known = jobs.get(host)
+                endpoints = (*(known.endpoints if known else ()), (host, port))
+                ca = known.ca if known else self._ca({}, self._options["ca_path"], now)
+                judged = (
+                    known.host if known else _audit.Host(host, host, ca.trust, None, f"{shlex.quote(host)},", "all")
+                )
+                jobs[host] = _auditing.Job(judged, tuple(dict.fromkeys(endpoints)), ca)
+        return list(jobs.values())
+
+    def _job_of_host(self, name: str, now: datetime) -> _auditing.Job:
+        """Return what is to be audited of a host of the inventory. Raises RemoteApiError."""
+        hostvars = self._task_vars["hostvars"]
+        if name not in hostvars:
+            raise errors.bad_options(cause=f"hosts: the inventory has no host {name!r}")
+        variables = hostvars[name]
+        address = str(variables.get("ansible_host") or name)
+        directory = variables.get("inventory_dir")
+        beside = os.getcwd() if directory in (None, "None") else str(directory)
+        ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
+        listen = parse_lists(AUDIT_ARGUMENTS, {"addresses": variables.get(f"{_PREFIX}listen") or []})["addresses"]
+        endpoints = _auditing.endpoints_of_host(address, listen.split(",") if isinstance(listen, str) else listen)
+        host = _audit.Host(name, address, ca.trust, inventory=self._inventory)
+        if on_disk := self._options["on_disk"].get(name):
+            host = _auditing.with_disk(host, str(on_disk))
+        return _auditing.Job(host, endpoints, ca)
+
+    def _ca(self, variables: t.Mapping[str, t.Any], directory: str | None, now: datetime) -> _auditing.Ca:
+        """Return the CA that the variables of a host name, or else the options. Raises RemoteApiError."""
+
+        def named(variable: str, option: str, default: str | None = None) -> str | None:
+            value = variables.get(f"{_PREFIX}{variable}") or self._options[option] or default
+            return None if value is None else str(value)
+
+        path = named("pki_dir", "ca_path", directory)
+        ledger = named("ledger_dir", "ledger_dir")
+        source = AuthoritySource(
+            path=path and self._loader.path_dwim(path),
+            passphrase=named("ca_passphrase", "ca_passphrase"),
+            certificate=named("ca_certificate", "ca_certificate"),
+            key=named("ca_key", "ca_key"),
+            ledger_dir=ledger and self._loader.path_dwim(ledger),
+        )
+        key = (source.path, source.passphrase, source.certificate, source.key, source.ledger_dir)
+        if key not in self._cas:
+            self._cas[key] = _auditing.load_ca(source, self._options["cert_path"], now)
+        return self._cas[key]
+
+    def _write(self, found: _auditing.Audit) -> list[str]:
+        """Write the reports that are asked for; a file that is there keeps its mode. Raises RemoteApiError."""
+        written = []
+        for name, path in self._options["formats"].items():
+            if path:
+                mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.isfile(path) else _MODES[name]
+                write_atomically(path, _audit_report.FORMATS[name](found).encode(), mode=mode)
+                written.append(path)
+        return written
