@@ -96,7 +96,8 @@ def unit_name(service: str) -> str:
 class ServiceState:
     """What systemd says of a service: ``active`` as in ``active``, ``failed``, ``activating``; its main process.
 
-    ``at_boot``: it is enabled, or an other unit wants it. ``has_begun``: it has begun to start since the host booted.
+    ``at_boot``: it is enabled, or another unit wants it. ``has_begun``: it has begun to start since the host booted.
+    ``is_generated``: there is no unit file, only a script of SysVinit's, which may be the rest of a removed package.
     """
 
     load: str
@@ -109,6 +110,7 @@ class ServiceState:
     has_job: bool
     at_boot: bool = True
     has_begun: bool = True
+    is_generated: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -175,6 +177,7 @@ class Systemd:
             needs_reload=found.get("NeedDaemonReload") == "yes",
             has_job=found.get("Job", "") not in ("", "0"),
             at_boot=enabled or bool(found.get("WantedBy") or found.get("RequiredBy")),
+            is_generated=found.get("UnitFileState") == "generated",
             has_begun=found.get("InactiveExitTimestampMonotonic") != "0",
         )
 

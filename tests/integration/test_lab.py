@@ -255,6 +255,12 @@ def test_every_suite_runs_its_engine_and_containers(suite: str) -> None:
 
 
 CONTAINERD = "--containerd=/run/containerd/containerd.sock"
+RHEL = (
+    "/usr/bin/dockerd-current --add-runtime docker-runc=/usr/libexec/docker/docker-runc-current "
+    "--default-runtime=docker-runc --exec-opt native.cgroupdriver=systemd "
+    "--userland-proxy-path=/usr/libexec/docker/docker-proxy-current $OPTIONS $DOCKER_STORAGE_OPTIONS "
+    "$DOCKER_NETWORK_OPTIONS $ADD_REGISTRY $BLOCK_REGISTRY $INSECURE_REGISTRY $REGISTRIES"
+)
 # variant -> the command line of its unit, and the environment file.
 UNITS = {
     "docker-io": (
@@ -262,6 +268,26 @@ UNITS = {
         "/etc/default/docker (ignore_errors=yes)",
     ),
     "docker-ce": (f"/usr/bin/dockerd -H fd:// {CONTAINERD}", ""),
+    "ubuntu": (f"/usr/bin/dockerd -H fd:// {CONTAINERD}", ""),
+    "rhel": (
+        RHEL,
+        "\n".join(
+            f"{path} (ignore_errors=yes)"
+            for path in (
+                "/run/containers/registries.conf",
+                "/etc/sysconfig/docker",
+                "/etc/sysconfig/docker-storage",
+                "/etc/sysconfig/docker-network",
+            )
+        ),
+    ),
+    "amazon": (
+        f"/usr/bin/dockerd -H fd:// {CONTAINERD} $OPTIONS $DOCKER_STORAGE_OPTIONS $DOCKER_ADD_RUNTIMES",
+        "\n".join(
+            f"{path} (ignore_errors=yes)"
+            for path in ("/etc/sysconfig/docker", "/etc/sysconfig/docker-storage", "/run/docker/runtimes.env")
+        ),
+    ),
     "sysconfig": (
         f"/usr/bin/dockerd -H fd:// {CONTAINERD} $OPTIONS $DOCKER_STORAGE_OPTIONS $DOCKER_ADD_RUNTIMES",
         "/etc/sysconfig/docker (ignore_errors=yes)",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,7 @@ def info_over_tls(ansible: Ansible, host: Host, client: str = "admin") -> str:
     files = ansible.directory / ".docker_remote_api/clients" / client
     words = ("--cacert", files / "ca.pem", "--cert", files / "cert.pem", "--key", files / "key.pem")
     said = run("curl", "-sS", "-m", "10", "--noproxy", "*", *words, f"https://{host.address}:2376/info").stdout
-    names: list[str] = re.findall(r'"Name":"([^"]*)"', said)
-    return names[-1]
+    return str(json.loads(said)["Name"])
 
 
 def test_without_tls(hosts: dict[str, Host], ansible: Ansible) -> None:

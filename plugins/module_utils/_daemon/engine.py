@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import ssl
 import typing as t
@@ -27,7 +28,7 @@ _CERTIFICATE_DEMANDED = ("ALERT_HANDSHAKE_FAILURE", "ALERT_BAD_CERTIFICATE")
 
 @dataclass(frozen=True)
 class Inventory:
-    """What an engine keeps: the directory of its data, and the IDs of its containers."""
+    """What an engine keeps: the directory of its data, without links, and the IDs of its containers."""
 
     root: str
     containers: frozenset[str]
@@ -73,7 +74,9 @@ def inventory(socket_path: str, timeout: float) -> Inventory | None:
     """Return what the engine keeps, running or not; None if it does not say."""
     root = (get_json(socket_path, "/info", timeout) or {}).get("DockerRootDir")
     listed = get_json(socket_path, "/containers/json?all=1", timeout)
-    return None if root is None or listed is None else Inventory(root, frozenset(item["Id"] for item in listed))
+    if root is None or listed is None:
+        return None
+    return Inventory(os.path.realpath(root), frozenset(item["Id"] for item in listed))
 
 
 def why_local_silent(socket_path: str, timeout: float) -> str | None:

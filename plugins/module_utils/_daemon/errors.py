@@ -151,6 +151,11 @@ variable_set_later = DaemonError.text(
 bad_unit = DaemonError.text(
     "{unit}", "systemd would refuse the unit: {said}", "Nothing was changed; correct the unit's files and run again."
 )
+other_engine = DaemonError.text(
+    "{service}",
+    "this host has {what} instead, and no daemon of the system's own that could be configured",
+    "Install Docker Engine as a service of the system (docker.io or docker-ce), or take the host out of the play.",
+)
 unusable_socket = DaemonError.text(
     "{socket}",
     "the daemon takes its local socket from this unit (-H fd://), and the unit is {state}",

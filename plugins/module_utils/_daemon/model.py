@@ -100,9 +100,11 @@ class DaemonSettings:
 
     @property
     def data_root(self) -> str:
-        """Where it keeps images and containers; user namespaces (userns-remap) have directories of their own in it."""
-        found = [last_value(self.options, name) or self.configuration.get(name) for name in ("data-root", "graph")]
-        return os.path.realpath(os.path.join("/", str(found[0] or found[1] or "/var/lib/docker")))
+        """Where it keeps its data; with user namespaces that is in a directory in it, which is called ``*``."""
+        names = ("data-root", "graph", "userns-remap")
+        root, old_root, users = (last_value(self.options, name) or self.configuration.get(name) for name in names)
+        path = os.path.realpath(os.path.join("/", str(root or old_root or "/var/lib/docker")))
+        return f"{path}/*" if users else path
 
     @property
     def live_restore(self) -> bool:

@@ -59,8 +59,8 @@ def _check_data_root(plan: Plan) -> None:
     """Raise DaemonError when a restart would move the engine's data, whatever the plan does: no undoing would help."""
     new_root = plan.before.data_root
     for path in plan.before.local_sockets if plan.running and plan.restart_reasons and not plan.moves_data else ():
-        root = str((get_json(path, "/info") or {}).get("DockerRootDir") or new_root)
-        if not f"{root}/".startswith(f"{new_root}/"):
+        root = os.path.realpath((get_json(path, "/info") or {}).get("DockerRootDir") or new_root)
+        if new_root not in (root, f"{os.path.dirname(root)}/*"):
             raise errors.data_to_move(unit=plan.service, root=root, new_root=new_root)
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import typing as t
 from dataclasses import dataclass, replace
@@ -25,12 +26,18 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.unit import drop_in_path
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, ServiceState, Systemd
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Report
 
 
+_OTHER_ENGINES = {
+    "/etc/systemd/system/snap.docker.*.service": "Docker as a snap",
+    "/home/*/.config/systemd/user/docker.service": "a rootless Docker of a user's",
+    "/run/user/*/docker.sock": "a rootless Docker of a user's",
+    "/usr/bin/podman": "Podman",
+}
 _STAYS_STOPPED = (
     "{service} is stopped and stays so. All is prepared. It takes effect, and can be verified, once the service runs."
 )
@@ -105,10 +112,7 @@ class Session:
         issued, which takes a restart.
         """
         state = self._systemd.state()
-        if state.load == "masked":
-            raise _systemd.masked_service(service=request.service)
-        if state.load == "not-found":
-            raise _systemd.no_service(service=request.service)
+        _require_unit(request.service, state)
         running = read_process(state.main_pid) if state.main_pid else None
         if request.absent:
             # Hardly any run takes the Remote API away: compiling this would cost each of them.
@@ -214,6 +218,17 @@ def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:
     """Return the plan with the paths of the local sockets that systemd passes to the daemon."""
     before = replace(plan.before, activation_sockets=paths)
     return replace(plan, before=before, after=replace(plan.after, activation_sockets=paths))
+
+
+def _require_unit(service: str, state: ServiceState) -> None:
+    """Return if there is a unit that can be started. Raises RemoteApiError that says what is there instead."""
+    if state.load == "masked":
+        raise _systemd.masked_service(service=service)
+    for pattern, what in _OTHER_ENGINES.items() if state.load == "not-found" or state.is_generated else ():
+        if glob.glob(pattern):
+            raise errors.other_engine(service=service, what=what)
+    if state.load == "not-found":
+        raise _systemd.no_service(service=service)
 
 
 def _restart_warnings(plan: Plan, containers: int, *, due: bool, done: bool) -> t.Iterator[str]:

@@ -307,7 +307,8 @@ def find_options(unit: Unit, assigned: t.Callable[[str, str], bool]) -> tuple[st
     """Return (file, variable) in which the unit keeps its options today, None for what it does not have.
 
     ``assigned(path, variable)`` tells whether the file sets the variable. Distributions call the variable
-    DOCKER_OPTS or OPTIONS; of several files the one that sets it counts, else the last that lies under /etc.
+    DOCKER_OPTS or OPTIONS; of several files the one that sets it counts, else the one that has the service's name, or
+    else the last that lies under /etc.
     """
     names = unit.variables()
     usual = [name for name in ("DOCKER_OPTS", "OPTIONS") if name in names]
@@ -315,7 +316,8 @@ def find_options(unit: Unit, assigned: t.Callable[[str, str], bool]) -> tuple[st
     variable = (usual + others)[0] if usual or others else None
     files = [item.path for item in unit.environment_files if item.path.startswith("/etc/")]
     setting = [path for path in files if variable and assigned(path, variable)]
-    path = (setting or files)[-1] if setting or files else None
+    named = [path for path in files if os.path.basename(path) == unit.name.rpartition(".")[0]]
+    path = (setting or named or files)[-1] if files else None
     return path, variable
 
 

@@ -360,6 +360,7 @@ def test_options_in_a_unit_of_ones_own_are_no_leftovers(machine: Machine) -> Non
         ("", {"data-root": "/nowhere/c"}, "/nowhere/c"),
         ("-g nowhere/d", {}, "/nowhere/d"),
         ("", {"graph": "/nowhere/e"}, "/nowhere/e"),
+        ("--userns-remap=default", {"data-root": "/nowhere/f"}, "/nowhere/f/*"),
     ],
 )
 def test_the_directory_of_the_data_is_known(

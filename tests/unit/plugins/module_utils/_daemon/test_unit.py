@@ -59,7 +59,14 @@ def test_distributions_keep_their_options_in_their_places(content: bytes, found:
 def test_the_file_that_sets_the_variable_counts() -> None:
     both = load(DEBIAN, b"[Service]\nEnvironmentFile=-/etc/b\nEnvironmentFile=/run/c\n")
     assert unit.find_options(both, lambda path, variable: path == "/etc/default/docker")[0] == "/etc/default/docker"
-    assert unit.find_options(both, lambda path, variable: False)[0] == "/etc/b"
+    assert unit.find_options(both, lambda path, variable: path == "/etc/b")[0] == "/etc/b"
+
+
+def test_else_the_file_that_has_the_service_s_name() -> None:
+    both = load(DEBIAN, b"[Service]\nEnvironmentFile=-/etc/b\nEnvironmentFile=/run/c\n")
+    assert unit.find_options(both, lambda path, variable: False)[0] == "/etc/default/docker"
+    others = load(DEBIAN, b"[Service]\nEnvironmentFile=\nEnvironmentFile=-/etc/a\nEnvironmentFile=/etc/b\n")
+    assert unit.find_options(others, lambda path, variable: False)[0] == "/etc/b"
 
 
 def test_a_command_is_joined_from_its_lines() -> None:
