@@ -117,7 +117,7 @@ class ActionModule(ActionBase):
         ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
         listen = parse_lists(AUDIT_ARGUMENTS, {"addresses": variables.get(f"{_PREFIX}listen") or []})["addresses"]
         endpoints = _auditing.endpoints_of_host(address, listen.split(",") if isinstance(listen, str) else listen)
-        host = _audit.Host(name, address, ca.trust, inventory=self._inventory)
+        host = _audit.Host(name, address, _auditing.trust_of(ca, name), inventory=self._inventory)
         if on_disk := self._options["on_disk"].get(name):
             host = _auditing.with_disk(host, str(on_disk))
         return _auditing.Job(host, endpoints, ca)

@@ -52,9 +52,10 @@ class Ca:
     """What is known of a host's CA. Each part may be missing.
 
     ``authority`` can issue a client that the host's engine should let in; ``client`` is one whose files are there.
-    ``warnings`` has what the user should know.
+    ``path`` is its directory. ``warnings`` has what the user should know.
     """
 
+    path: str | None = None
     trust: _audit.Trust | None = None
     authority: _authority.Authority | None = None
     client: Visitor | None = None
@@ -141,7 +142,21 @@ def load_ca(source: _authority.AuthoritySource, cert_path: str | None, now: date
         issued = issued if own in issued else (*issued, own)
     names = _client_names(source.path, cert_path)
     trust = _audit.Trust(name, bundle, issued, names) if bundle or issued else None
-    return Ca(trust, _open(source, bundle, now), client, warnings)
+    return Ca(source.path, trust, _open(source, bundle, now), client, warnings)
+
+
+def trust_of(ca: Ca, host: str) -> _audit.Trust | None:
+    """Return whom clients of this host trust: its CA, and those that the CA's directory remembers for the host.
+
+    These are the CA of a certificate that somebody else keeps up to date there, and one that was there before.
+    Raises RemoteApiError.
+    """
+    if ca.trust is None or ca.path is None:
+        return ca.trust
+    kinds = (_issuing.SERVERS, _issuing.FOREIGN)
+    texts = {kind: _issuing.noted(ca.path, kind, host) for kind in kinds}
+    more = [one for kind, text in texts.items() if text for one in certificates.load_bundle(text.encode(), kind)]
+    return replace(ca.trust, bundle=(*ca.trust.bundle, *more))
 
 
 def _certificates_of(source: _authority.AuthoritySource, cert_path: str | None) -> tuple[str, bytes | None]:
@@ -292,5 +307,6 @@ __all__ = (
     "endpoints_of_host",
     "gather",
     "load_ca",
+    "trust_of",
     "with_disk",
 )

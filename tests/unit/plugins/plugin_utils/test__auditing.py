@@ -116,3 +116,20 @@ def test_wrong_passphrase_and_broken_files_are_told(pki: Path, tmp_path: Path) -
     (tmp_path / _authority.CERTIFICATE_FILE).write_text("-----BEGIN CERTIFICATE-----\n")
     with pytest.raises(RemoteApiError, match="ca.pem, line 1"):
         _auditing.load_ca(source(tmp_path), None, NOW)
+
+
+def test_a_host_is_trusted_with_the_cas_that_are_remembered_for_it(pki: Path, tmp_path: Path) -> None:
+    other = tmp_path / "company.pem"
+    openssl(
+        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=Company",
+        "-days", "10", "-keyout", str(tmp_path / "key.pem"), "-out", str(other),
+    )  # fmt: skip
+    (pki / "servers").mkdir()
+    (pki / "servers/web%2F1.pem").write_text(other.read_text())
+    ca = _auditing.load_ca(source(pki), None, NOW)
+    own, theirs = (_auditing.trust_of(ca, name) for name in ("web2", "web/1"))
+    assert own
+    assert theirs
+    assert ca.trust
+    assert own.bundle == ca.trust.bundle
+    assert [one.subject.rfc4514_string() for one in theirs.bundle][1:] == ["CN=Company"]
