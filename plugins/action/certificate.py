@@ -61,7 +61,9 @@ class ActionModule(ActionBase):
         for name in (*_PATHS, *(_PATHS_HERE if here else ())):
             if options[name] is not None:
                 options[name] = self._loader.path_dwim(options[name])
-        wanted = profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"])
+        wanted = profiles.profile(
+            options["usage"], options["common_name"], options["names"], options["key_type"], options["subject"]
+        )
         now = datetime.now(UTC)
         if options["ca_path"] is None and options["ca_key"] is None:
             return self._keep_here(options, now) if here else self._run_module(self._arguments(), task_vars)

@@ -25,6 +25,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _aut
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
+    resolve_clients,
 )
 
 _MODULE = "dockerfleet.remote_api.remote_api"
@@ -192,6 +193,7 @@ class ActionModule(ActionBase):
             raise _remote_api.no_authority()
         for name in ("ca_path", "ledger_dir"):
             options[name] = options[name] and self._loader.path_dwim(options[name])
+        resolve_clients(options["clients"], self._loader.path_dwim)
 
     def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
         """Make sure of the CA and the clients on the controller. Raises RemoteApiError.
@@ -207,7 +209,9 @@ class ActionModule(ActionBase):
         wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
         wanted.update(client_days=options["client_days"] or options["certificate_days"])
         done = _issuing.ensure_authority(wanted, now, look, notes)
-        for warning in done.warnings:
+        listed = [one["name"] for one in options["clients"]]
+        unnamed = _issuing.unnamed_clients(options["ca_path"], listed, now) if options["ca_path"] else ()
+        for warning in (*done.warnings, *unnamed):
             self._display.warning(warning)
         return done
 

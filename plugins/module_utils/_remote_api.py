@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._client_spec import CLIENTS, KEY_TYPES
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import session
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request as DaemonRequest
@@ -27,7 +28,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, deployment
 
 SERVICE = "docker.service"
-KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa_4096")
 # The options of dockerd that the module sets from options of its own.
 _OWN_OPTIONS = ("host", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 
@@ -47,18 +47,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "certificate": {"type": "str"},
     "ca_common_name": {"type": "str", "default": "Docker Remote API CA"},
     "ca_days": {"type": "int", "default": 3650},
-    "clients": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "days": {"type": "int"},
-            "hours": {"type": "int"},
-            "key_type": {"type": "str", "choices": list(KEY_TYPES)},
-        },
-        "mutually_exclusive": [["days", "hours"]],
-    },
+    "clients": CLIENTS,
     "server_certificate": {
         "type": "dict",
         "options": {

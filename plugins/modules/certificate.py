@@ -57,6 +57,11 @@ options:
       - The name in the certificate's subject, at most 64 characters.
       - If it is not given, the first of the O(names) that is short enough is used.
     type: str
+  subject:
+    description:
+      - What stands before the common name in the subject, for those who authorise by it. A mapping of C(C), C(ST),
+        C(L), C(O) and C(OU) to a text, or to a list of texts.
+    type: dict
   names:
     description:
       - Host names and IP addresses under which clients reach the server. They look at nothing else.

@@ -97,8 +97,9 @@ options:
         type: str
         required: true
       days:
-        description: For how many days its certificate is issued. If neither this nor O(clients[].hours) is given,
-          O(client_days).
+        description:
+          - For how many days its certificate is issued. If neither this nor O(clients[].hours) is given, O(client_days).
+          - It is issued again in the last third of them, if O(renew_before_days) is longer than that.
         type: int
       hours:
         description: The same in hours. The certificate is issued again in the last third of its time.
@@ -107,6 +108,16 @@ options:
         description: The type of its key. If it is not given, O(key_type).
         type: str
         choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+      subject:
+        description:
+          - What stands before the common name in its subject, for those who authorise by it. A mapping of C(C), C(ST),
+            C(L), C(O) and C(OU) to a text, or to a list of texts.
+        type: dict
+      directory:
+        description:
+          - The directory of its files on the controller, instead of C(clients/NAME) in the CA's directory. A relative
+            path begins where Ansible's own relative paths do.
+        type: path
   client_days:
     description: For how many days clients' certificates are issued.
     type: int

@@ -120,7 +120,9 @@ options:
         type: str
         required: true
       days:
-        description: For how many days its certificate is valid. By default O(client_days).
+        description:
+          - For how many days its certificate is valid. By default O(client_days).
+          - It is renewed in the last third of them, if O(renew_before_days) is longer than that.
         type: int
       hours:
         description: For how many hours its certificate is valid, instead of days.
@@ -129,6 +131,16 @@ options:
         description: The type of its key. By default O(key_type).
         type: str
         choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
+      subject:
+        description:
+          - What stands before the common name in its subject, for those who authorise by it. A mapping of C(C), C(ST),
+            C(L), C(O) and C(OU) to a text, or to a list of texts.
+        type: dict
+      directory:
+        description:
+          - The directory of its files on the controller, instead of C(clients/NAME) in the CA's directory. A relative
+            path begins where Ansible's own relative paths do.
+        type: path
   server_certificate:
     description:
       - A key and a certificate of the host that somebody else keeps up to date, such as an ACME client.

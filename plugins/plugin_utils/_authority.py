@@ -76,7 +76,7 @@ _IGNORED = """\
 
 @dataclass(frozen=True)
 class AuthoritySpec:
-    """What a new CA is to be like: common name, days of validity, type of key (one of keys.KEY_TYPES)."""
+    """What a new CA is to be like: common name, days of validity, type of key (one of KEY_TYPES)."""
 
     common_name: str
     days: int
@@ -486,7 +486,7 @@ def _build(
     """Return a certificate for the public key, signed by the CA. It ends with the CA at the latest."""
     builder = (
         x509.CertificateBuilder()
-        .subject_name(profiles.subject(wanted.common_name))
+        .subject_name(profiles.subject(wanted))
         .issuer_name(authority.certificate.subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())

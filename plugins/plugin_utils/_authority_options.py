@@ -49,4 +49,10 @@ def parse_lists(spec: dict[str, dict[str, t.Any]], options: t.Mapping[str, t.Any
     return parsed
 
 
-__all__ = ("checked_options", "parse_lists")
+def resolve_clients(clients: t.Iterable[dict[str, t.Any]], resolve: t.Callable[[str], str]) -> None:
+    """Make the directories of clients absolute, in place."""
+    for one in clients:
+        one["directory"] = one["directory"] and resolve(one["directory"])
+
+
+__all__ = ("checked_options", "parse_lists", "resolve_clients")

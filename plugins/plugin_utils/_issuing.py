@@ -20,6 +20,7 @@ import urllib.parse
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file, write_atomically
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
@@ -98,15 +99,16 @@ def share_of_spread(name: str, days: int) -> int:
 
 @dataclass(frozen=True)
 class Client:
-    """A client of the fleet: its name, which names its directory too, the validity and the type of its key."""
+    """A client of the fleet: its name, the profile and validity of its certificate, and the directory of its files."""
 
     name: str
+    profile: profiles.Profile
     validity: profiles.Validity
-    key_type: str
+    directory: str
 
 
 def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
-    """Return the clients that the options of certificate_authority name. Raises TlsError."""
+    """Return the clients that the options of certificate_authority name; ``path`` is absolute. Raises TlsError."""
     found: dict[str, Client] = {}
     for one in options["clients"]:
         name, days = one["name"], one["days"]
@@ -114,11 +116,31 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
             raise errors.bad_client(name=name, cause="it may have letters, digits, '.', '_', '-', and no '.' in front")
         if name in found:
             raise errors.bad_client(name=name, cause="it is there twice")
-        validity = profiles.validity(
-            options["client_days"] if days is None else days, one["hours"], options["renew_before_days"]
-        )
-        found[name] = Client(name, validity, one["key_type"] or options["key_type"])
+        # What holds for all clients may be too long for one with a short life.
+        before = options["renew_before_days"] if days is None else min(options["renew_before_days"], max(days, 0) // 3)
+        validity = profiles.validity(options["client_days"] if days is None else days, one["hours"], before)
+        if one["directory"] is None and options["path"] is None:
+            raise errors.no_clients_directory()
+        directory = one["directory"] or os.path.join(options["path"], CLIENTS, name)
+        profile = profiles.profile("client", name, (), one["key_type"] or options["key_type"], one["subject"])
+        found[name] = Client(name, profile, validity, directory)
     return list(found.values())
+
+
+def unnamed_clients(path: str, named: t.Iterable[str], now: datetime) -> t.Iterator[str]:
+    """Yield a warning for each client in the CA's directory that is not named and whose certificate is still valid.
+
+    Docker reads no revocation list, so such a client is let in until its certificate ends.
+    """
+    folder = os.path.join(path, CLIENTS)
+    for name in sorted(set(os.listdir(folder)).difference(named)) if os.path.isdir(folder) else ():
+        file = os.path.join(folder, name, "cert.pem")
+        try:
+            end = certificates.not_after(certificates.load_bundle(read_file(file) or b"", file)[0])
+        except RemoteApiError:
+            continue
+        if end > now:
+            yield f"{file}: this client is not in the list of clients, and is let in until {certificates.iso(end)}."
 
 
 # The folder, the host and the PEM text of CA certificates that are to be remembered; empty text: forgotten.
@@ -147,12 +169,14 @@ def _write(path: str, notes: t.Sequence[Note]) -> None:
 
 
 def _trusted_by_clients(
-    path: str, authority: _authority.Authority, notes: t.Sequence[Note]
+    path: str | None, authority: _authority.Authority, notes: t.Sequence[Note]
 ) -> tuple[x509.Certificate, ...]:
     """Return the CAs by which clients verify hosts: ours, then those that vouch for the hosts with notes.
 
     ``notes`` count instead of what their files hold. Raises RemoteApiError.
     """
+    if path is None:
+        return authority.bundle
     texts = {_note_path(path, folder, host): text.encode() for folder, host, text in notes}
     for folder in (FOREIGN, SERVERS):
         for file in glob.glob(os.path.join(glob.escape(path), folder, "*.pem"), include_hidden=True):
@@ -163,23 +187,21 @@ def _trusted_by_clients(
 
 def ensure_client(
     client: Client,
-    path: str,
     authority: _authority.Authority | None,
     now: datetime,
     check_mode: bool,
     bundle: tuple[x509.Certificate, ...] | None = None,
 ) -> tuple[dict[str, t.Any], list[str]]:
-    """Make sure of a client's files in ``<path>/clients/<name>``; return its result and warnings.
+    """Make sure of a client's files in its directory; return its result and warnings.
 
     ``authority`` is None in check mode when the CA would only be made. ``bundle`` is what the client is to trust,
     by default the CA. Raises RemoteApiError.
     """
     if bundle is None:
         bundle = authority.bundle if authority else ()
-    directory = os.path.join(path, CLIENTS, client.name)
-    paths = [os.path.join(directory, name) for name in argspec.FILE_NAMES["client"]]
+    paths = [os.path.join(client.directory, name) for name in argspec.FILE_NAMES["client"]]
     spec = deployment.CertificateSpec(
-        profile=profiles.profile("client", client.name, (), client.key_type),
+        profile=client.profile,
         paths=store.CertificatePaths(*paths),
         access=store.access(None, None, "0400"),
         ca_certificate=certificates.to_pem(bundle) if bundle else None,
@@ -197,7 +219,7 @@ def ensure_client(
     if authority is None or (check_mode and plan.reasons):
         result = predict(result, spec.profile, bundle, now + client.validity.lifetime)
     names = ("changed", "issued", "reasons", "not_after", "serial")
-    return {"name": client.name, "directory": directory, **{name: result[name] for name in names}}, plan.warnings
+    return {"name": client.name, "directory": client.directory, **{name: result[name] for name in names}}, plan.warnings
 
 
 @dataclass(frozen=True)
@@ -223,8 +245,6 @@ def ensure_authority(
     """
     path, passphrase, ledger_dir = options["path"], options["passphrase"], options["ledger_dir"]
     clients = clients_of(options)
-    if clients and path is None:
-        raise errors.no_clients_directory()
     if options["ca_key"] is not None:
         subject = "ca_certificate"
         opened = _authority.open_authority_from_text(
@@ -253,18 +273,18 @@ def _ensure_clients(
 
     What is due is done under the directory's lock: runs for several hosts may each have a note.
     """
-    if path is None:
-        return [], []
 
     def each(*, look: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
         bundle = _trusted_by_clients(path, authority, notes) if authority else ()
-        done = [ensure_client(client, path, authority, now, look, bundle) for client in clients]
+        done = [ensure_client(client, authority, now, look, bundle) for client in clients]
         return [result for result, _warnings in done], [text for _result, texts in done for text in texts]
 
     looked = each(look=True)
-    due = [note for note in notes if noted(path, *note[:2]) != note[2]]
+    due = [note for note in notes if path and noted(path, *note[:2]) != note[2]]
     if check_mode or not (due or any(one["changed"] for one in looked[0])):
         return looked
+    if path is None:
+        return each(look=False)
     _authority.prepare_directory(path)
     with store.lock(path):
         _write(path, due)
@@ -284,4 +304,5 @@ __all__ = (
     "noted",
     "predict",
     "share_of_spread",
+    "unnamed_clients",
 )

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, keys, profiles, store
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._client_spec import CLIENTS, KEY_TYPES
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, profiles, store
 
 CERTIFICATE: dict[str, dict[str, t.Any]] = {
     "usage": {"type": "str", "required": True, "choices": list(profiles.USAGES)},
     "common_name": {"type": "str"},
+    "subject": {"type": "dict"},
     "names": {"type": "list", "elements": "str", "default": []},
     "directory": {"type": "path"},
     "key_path": {"type": "path"},
@@ -29,7 +31,7 @@ CERTIFICATE: dict[str, dict[str, t.Any]] = {
     "run_on": {"type": "str", "default": "host", "choices": ["controller", "host"]},
     "certificate": {"type": "str"},
     "exact": {"type": "bool"},
-    "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(keys.KEY_TYPES)},
+    "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(KEY_TYPES)},
     "days": {"type": "int"},
     "hours": {"type": "int"},
     "renew_before_days": {"type": "int", "default": 30},
@@ -64,19 +66,8 @@ AUTHORITY: dict[str, dict[str, t.Any]] = {
     "ledger_dir": {"type": "path"},
     "common_name": {"type": "str", "default": "Docker Remote API CA"},
     "days": {"type": "int", "default": 3650},
-    "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(keys.KEY_TYPES)},
-    "clients": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "days": {"type": "int"},
-            "hours": {"type": "int"},
-            "key_type": {"type": "str", "choices": list(keys.KEY_TYPES)},
-        },
-        "mutually_exclusive": [["days", "hours"]],
-    },
+    "key_type": {"type": "str", "default": "ecdsa_p256", "choices": list(KEY_TYPES)},
+    "clients": CLIENTS,
     "client_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
 }
@@ -101,7 +92,9 @@ def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSp
     else:
         paths = [options[name] for name in ("key_path", "certificate_path", "ca_certificate_path")]
     return deployment.CertificateSpec(
-        profile=profiles.profile(options["usage"], options["common_name"], options["names"], options["key_type"]),
+        profile=profiles.profile(
+            options["usage"], options["common_name"], options["names"], options["key_type"], options["subject"]
+        ),
         paths=store.CertificatePaths(*paths),
         access=store.access(options["owner"], options["group"], options["mode"]),
         ca_certificate=options["ca_certificate"],

@@ -60,6 +60,11 @@ no_common_name = TlsError.text(
 )
 bad_validity = TlsError.text("{option}: {value}", "{cause}", "Give a number that makes sense for a certificate.")
 bad_client = TlsError.text("clients: {name!r}", "{cause}", "Name each client once, as in [{{name: admin, days: 90}}].")
+bad_subject = TlsError.text(
+    "subject",
+    "{cause}",
+    "Write it as in {{O: Example, OU: [Operations, Docker]}}; common_name is an option of its own.",
+)
 unknown_owner = TlsError.text(
     "{option}: {name}", "this machine knows none of that name", "Create it first, or name another one."
 )

@@ -70,6 +70,9 @@ def _profile_differs(certificate: x509.Certificate, criteria: Criteria) -> list[
     name = certificates.common_name(certificate)
     if name != criteria.profile.common_name:
         reasons.append(f"its common name is {name!r}, and not {criteria.profile.common_name!r}")
+    elif certificate.subject != profiles.subject(criteria.profile):
+        wanted = profiles.subject(criteria.profile).rfc4514_string()
+        reasons.append(f"its subject is {certificates.subject_of(certificate)}, and not {wanted}")
     if criteria.anchors:
         have = certificates.extensions(certificate)
         key = certificates.public_key(certificate)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._client_spec import KEY_TYPES
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
     ec,
     ed25519,
@@ -25,15 +26,13 @@ if t.TYPE_CHECKING:
     PublicKey = CertificatePublicKeyTypes
     PrivateKey = t.Union[rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey]
 
-KEY_TYPES = ("ecdsa_p256", "ecdsa_p384", "ed25519", "rsa_2048", "rsa_3072", "rsa_4096")
-
 
 class UnusableKeyError(Exception):
     """The bytes are no private key that a daemon or client could use as it is. The text says why, in a few words."""
 
 
 def generate(key_type: str) -> PrivateKey:
-    """Return a new private key of one of the KEY_TYPES."""
+    """Return a new private key of one of KEY_TYPES."""
     if key_type == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     family, parameter = key_type.split("_")
@@ -43,7 +42,7 @@ def generate(key_type: str) -> PrivateKey:
 
 
 def type_of(key: PublicKey) -> str:
-    """Return the type of the public key: one of the KEY_TYPES, or a word for one that is not among them."""
+    """Return the type of the public key: one of KEY_TYPES, or a word for one that is not among them."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa_{key.key_size}"
     if isinstance(key, ed25519.Ed25519PublicKey):

@@ -30,26 +30,63 @@ if t.TYPE_CHECKING:
     Extensions = list[tuple[x509.ExtensionType, bool]]
 
 USAGES = ("server", "client")
+# The attributes that a subject may have besides the common name, and what the library calls them.
+_ATTRIBUTES = {
+    "C": "COUNTRY_NAME",
+    "ST": "STATE_OR_PROVINCE_NAME",
+    "L": "LOCALITY_NAME",
+    "O": "ORGANIZATION_NAME",
+    "OU": "ORGANIZATIONAL_UNIT_NAME",
+}
 MOST_DAYS = 36500
 DEFAULT_DAYS = 365
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What is asked for: the usage (one of USAGES), common name, names in their normal spelling, and type of key."""
+    """What is asked for: the usage (one of USAGES), common name, names in their normal spelling, and type of key.
+
+    ``attributes`` stand before the common name in the subject, such as ``("O", "Example")``.
+    """
 
     usage: str
     common_name: str
     names: tuple[str, ...]
     key_type: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
-def profile(usage: str, common_name: str | None, names: t.Iterable[str], key_type: str) -> Profile:
+def profile(
+    usage: str,
+    common_name: str | None,
+    names: t.Iterable[str],
+    key_type: str,
+    attributes: t.Mapping[str, t.Any] | None = None,
+) -> Profile:
     """Return the profile for the arguments as the user gave them. Raises TlsError for a name that cannot be used."""
     normal = normal_names(names)
     if usage == "server" and not normal:
         raise errors.no_names()
-    return Profile(usage, choose_common_name(common_name, normal), normal, key_type)
+    return Profile(
+        usage, choose_common_name(common_name, normal), normal, key_type, tuple(_check_attributes(attributes or {}))
+    )
+
+
+def _check_attributes(attributes: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str]]:
+    """Yield the attributes of a subject, one for each value, in the order of X.500. Raises TlsError.
+
+    The limits are those of RFC 5280, appendix A.1.
+    """
+    unknown = [str(name) for name in attributes if name not in _ATTRIBUTES]
+    if unknown:
+        raise errors.bad_subject(cause=f"{', '.join(unknown)} is none of {', '.join(_ATTRIBUTES)}")
+    for name in _ATTRIBUTES:
+        given = attributes.get(name, [])
+        for value in given if isinstance(given, list) else [given]:
+            least, most = (2, 2) if name == "C" else (1, 64)
+            if not isinstance(value, str) or not least <= len(value) <= most:
+                raise errors.bad_subject(cause=f"{name} is {value!r}, and not a text of {least} to {most} characters")
+            yield name, value
 
 
 @dataclass(frozen=True)
@@ -87,9 +124,11 @@ def validity(days: int | None, hours: int | None, renew_before_days: int) -> Val
     return Validity(timedelta(days=days), renew_before(None, renew_before_days))
 
 
-def subject(common_name: str) -> x509.Name:
+def subject(wanted: Profile) -> x509.Name:
     """Return the subject of a certificate or of a request for one."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    named = [(getattr(NameOID, _ATTRIBUTES[name]), value) for name, value in wanted.attributes]
+    pairs = [*named, (NameOID.COMMON_NAME, wanted.common_name)]
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in pairs])
 
 
 def usage_of(usage: str) -> x509.ExtendedKeyUsage:

@@ -21,7 +21,7 @@ def build(key: keys.PrivateKey, wanted: profiles.Profile) -> str:
 
     The names and usages in it are for authorities elsewhere; this collection's own looks at the key alone.
     """
-    builder = x509.CertificateSigningRequestBuilder(subject_name=profiles.subject(wanted.common_name))
+    builder = x509.CertificateSigningRequestBuilder(subject_name=profiles.subject(wanted))
     for value, critical in profiles.requested_extensions(wanted, key.public_key()):
         builder = builder.add_extension(value, critical)
     request = builder.sign(key, keys.signing_hash(key))

@@ -35,7 +35,9 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "key_type": "ecdsa_p256",
         "client_days": 90,
         "renew_before_days": 30,
-        "clients": [{"name": "admin", "days": None, "hours": None, "key_type": None}],
+        "clients": [
+            {"name": "admin", "days": None, "hours": None, "key_type": None, "subject": None, "directory": None}
+        ],
     }
     _issuing.ensure_authority(options, NOW, check_mode=False)
     (folder / "issued/notes.pem").write_text("nothing")

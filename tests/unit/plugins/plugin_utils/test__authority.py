@@ -628,14 +628,19 @@ def test_an_authority_that_is_there_is_opened_without_any_lock(pki: Path) -> Non
         assert not ensure(pki).changed
 
 
+def client_in(pki: Path) -> _issuing.Client:
+    profile = profiles.profile("client", "admin", (), "ecdsa_p256")
+    return _issuing.Client("admin", profile, profiles.validity(90, None, 30), str(pki / "clients/admin"))
+
+
 def test_what_only_linux_has_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("getxattr", "setxattr", "listxattr", "removexattr", "memfd_create", "pidfd_open", "sched_getaffinity")
     for name in (*names, "O_TMPFILE", "O_PATH", "O_DIRECT", "eventfd", "splice", "copy_file_range", "unshare"):
         monkeypatch.delattr(os, name, raising=False)
     made = ensure(tmp_path / "pki")
     assert made.authority is not None
-    client = _issuing.Client("admin", profiles.validity(90, None, 30), "ecdsa_p256")
-    result, _warnings = _issuing.ensure_client(client, str(tmp_path / "pki"), made.authority, NOW, check_mode=False)
+    client = client_in(tmp_path / "pki")
+    result, _warnings = _issuing.ensure_client(client, made.authority, NOW, check_mode=False)
     assert result["issued"]
     folder = tmp_path / "pki/clients/admin"
     assert openssl("verify", "-CAfile", folder / "ca.pem", folder / "cert.pem").endswith(": OK\n")
@@ -644,8 +649,8 @@ def test_what_only_linux_has_is_not_needed(tmp_path: Path, monkeypatch: pytest.M
 def test_a_new_directory_keeps_clients_keys_out_of_git(tmp_path: Path) -> None:
     pki = tmp_path / "pki"
     made = ensure(pki)
-    client = _issuing.Client("admin", profiles.validity(90, None, 30), "ecdsa_p256")
-    _issuing.ensure_client(client, str(pki), made.authority, NOW, check_mode=False)
+    client = client_in(tmp_path / "pki")
+    _issuing.ensure_client(client, made.authority, NOW, check_mode=False)
     (pki / "clients/admin/.key.pem.new.ab12cd34.tmp").write_text("x", encoding="utf-8")
     (pki / "clients/admin/key.pem.new").write_text("x", encoding="utf-8")
     subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
@@ -676,7 +681,7 @@ def test_clients_trust_the_authorities_that_are_noted_for_hosts(tmp_path: Path) 
     options = {
         "path": str(path), "passphrase": PASSPHRASE, "ledger_dir": None, "ca_key": None, "key_type": "ecdsa_p256",
         "common_name": "CA", "days": 30, "client_days": 20, "renew_before_days": 3,
-        "clients": [{"name": "admin", "days": None, "hours": None, "key_type": None}],
+        "clients": [{"name": "admin", "days": None, "hours": None, "key_type": None, "subject": None, "directory": None}],
     }  # fmt: skip
     make_authority_by_hand(tmp_path / "hand")
     foreign, bundle = (tmp_path / "hand/ca.pem").read_text(), path / "clients/admin/ca.pem"
@@ -709,8 +714,9 @@ sys.stdin.readline()
 spec = _authority.AuthoritySpec("CA", 30, "rsa_2048")
 now = datetime.now(timezone.utc)
 done = _authority.ensure(sys.argv[1], "secret", spec, now, False)
-client = _issuing.Client("admin", profiles.validity(30, None, 3), "rsa_2048")
-result, warnings = _issuing.ensure_client(client, sys.argv[1], done.authority, now, False)
+profile = profiles.profile("client", "admin", (), "rsa_2048")
+client = _issuing.Client("admin", profile, profiles.validity(30, None, 3), f"{sys.argv[1]}/clients/admin")
+result, warnings = _issuing.ensure_client(client, done.authority, now, False)
 print(done.changed, certificates.fingerprint(done.authority.certificate), result["changed"], result["serial"])
 """
 
