@@ -98,7 +98,8 @@ options:
         required: true
       days:
         description:
-          - For how many days its certificate is issued. If neither this nor O(clients[].hours) is given, O(client_days).
+          - For how many days its certificate is issued. If neither this nor O(clients[].hours) is given,
+            O(client_days).
           - It is issued again in the last third of them, if O(renew_before_days) is longer than that.
         type: int
       hours:

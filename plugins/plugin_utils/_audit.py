@@ -23,7 +23,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import Exposure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, keys, profiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import (
-    ExtendedKeyUsageOID,
     ec,
     exceptions,
     rsa,
@@ -36,11 +35,8 @@ CRITICAL, WARNING, UNKNOWN, OK = GRADES = ("critical", "warning", "unknown", "ok
 # A CA is replaced in several steps, which touch each host and each client; so it is reported earlier than others.
 _CA_WARNING_DAYS = 180
 
-_USAGES = {
-    ExtendedKeyUsageOID.SERVER_AUTH: "server",
-    ExtendedKeyUsageOID.CLIENT_AUTH: "client",
-    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "any",
-}
+# The extended key usages by their identifiers (RFC 5280, section 4.2.1.12).
+_USAGES = {"1.3.6.1.5.5.7.3.1": "server", "1.3.6.1.5.5.7.3.2": "client", "2.5.29.37.0": "any"}
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ def usages(certificate: x509.Certificate) -> tuple[str, ...]:
     Without the extension everything is allowed, ``any`` (RFC 5280, section 4.2.1.12). Raises UnreadableError.
     """
     found = certificates.extension(certificate, x509.ExtendedKeyUsage)
-    return ("any",) if found is None else tuple(_USAGES.get(one, one.dotted_string) for one in found)
+    return ("any",) if found is None else tuple(_USAGES.get(one.dotted_string, one.dotted_string) for one in found)
 
 
 def worst(grades: t.Iterable[str]) -> str:

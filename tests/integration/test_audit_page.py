@@ -131,7 +131,9 @@ def pixels(png: bytes) -> list[list[Pixel]]:
             left = row[index - size] if index >= size else 0
             corner = above[index - size] if index >= size else 0
             guess = left + above[index] - corner
-            nearest = min((left, above[index], corner), key=lambda one, guess=guess: abs(guess - one))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            _distance, _order, nearest = min(
+                (abs(guess - one), order, one) for order, one in enumerate((left, above[index], corner))
+            )
             row[index] = (row[index] + (0, left, above[index], (left + above[index]) // 2, nearest)[method]) & 255
         image.append([(row[at], row[at + 1], row[at + 2]) for at in range(0, len(row), size)])
     return image

@@ -681,7 +681,9 @@ def test_clients_trust_the_authorities_that_are_noted_for_hosts(tmp_path: Path) 
     options = {
         "path": str(path), "passphrase": PASSPHRASE, "ledger_dir": None, "ca_key": None, "key_type": "ecdsa_p256",
         "common_name": "CA", "days": 30, "client_days": 20, "renew_before_days": 3,
-        "clients": [{"name": "admin", "days": None, "hours": None, "key_type": None, "subject": None, "directory": None}],
+        "clients": [
+            {"name": "admin", "days": None, "hours": None, "key_type": None, "subject": None, "directory": None}
+        ],
     }  # fmt: skip
     make_authority_by_hand(tmp_path / "hand")
     foreign, bundle = (tmp_path / "hand/ca.pem").read_text(), path / "clients/admin/ca.pem"
