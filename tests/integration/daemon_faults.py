@@ -16,6 +16,8 @@ JSON = "/etc/docker/daemon.json"
 RECORD = "/var/lib/docker-remote-api/docker.service.original"
 OWN = "/etc/systemd/system/docker.service.d/zz-docker-remote-api.conf"
 ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+# Rows about certificates meet each engine once, and each way of packaging. The other rows meet all pairs of these.
+CERTIFICATE_VARIANTS = {"bookworm": "docker-io", "trixie": "docker-ce", "forky": "docker-io"}
 
 REFUSED = "refused"  # nothing is changed
 UNDONE = "rolled back"  # something was changed and everything was put back
@@ -64,6 +66,11 @@ class Row:
     search: bool = False
     restarted: bool | None = None
     keeps: tuple[str, ...] = ()
+
+    def runs_on(self, suite: str, variant: str) -> bool:
+        """Return whether the row is for a host of this suite and variant."""
+        meant = self.certificate is None or CERTIFICATE_VARIANTS[suite] == variant
+        return meant and suite in self.suites and variant in self.variants
 
 
 def _options_file(name: str, content: str, says: str, line: int = 1) -> Row:
@@ -677,7 +684,7 @@ CUTS = [
         _cut(KILLED, step, fresh=True, variants=CE)
         for step in [*FILE_STEPS, f"{OWN} written", "systemd reloaded", *RESTART_STEPS]
     ),
-    *(_cut(RESCUED, step, suites=("trixie",), variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
+    *(_cut(RESCUED, step, suites=("bookworm",), variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
 ]
 
 # Two faults at once: the new configuration does not start, and the old one cannot be had back.
