@@ -14,7 +14,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec, certificates, library
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
+    checked_options,
+    path_here,
+)
 
 
 class ActionModule(ActionBase):
@@ -30,7 +33,7 @@ class ActionModule(ActionBase):
             options = checked_options(argspec.AUTHORITY, argspec.AUTHORITY_RULES, self._task.args)
             for name in ("path", "ledger_dir"):
                 if options[name] is not None:
-                    options[name] = self._loader.path_dwim(options[name])
+                    options[name] = path_here(self._loader, options[name])
             return {**result, **self._ensure(options, datetime.now(UTC))}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}

@@ -25,6 +25,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _aut
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
+    path_here,
 )
 
 _MODULE = "dockerfleet.remote_api.remote_api"
@@ -114,7 +115,7 @@ class ActionModule(ActionBase):
         given = self._options["server_certificate"]
         if given is None:
             return ""
-        path = self._loader.path_dwim(given["ca"])
+        path = path_here(self._loader, given["ca"])
         content = read_file(path)
         if content is None:
             raise _remote_api.no_server_ca(path=path)
@@ -191,7 +192,7 @@ class ActionModule(ActionBase):
         if options["ca_path"] is None and options["ca_key"] is None:
             raise _remote_api.no_authority()
         for name in ("ca_path", "ledger_dir"):
-            options[name] = options[name] and self._loader.path_dwim(options[name])
+            options[name] = options[name] and path_here(self._loader, options[name])
 
     def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
         """Make sure of the CA and the clients on the controller. Raises RemoteApiError.
