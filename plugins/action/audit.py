@@ -23,6 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority 
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
+    path_here,
 )
 
 _PREFIX = "docker_remote_api_"
@@ -75,13 +76,13 @@ class ActionModule(ActionBase):
         """Make the paths in the options absolute. Raises RemoteApiError for what would end an audit half-way."""
         options, formats = self._options, self._options["formats"]
         for name in _PATHS:
-            options[name] = options[name] and self._loader.path_dwim(options[name])
+            options[name] = options[name] and path_here(self._loader, options[name])
         if not (options["hosts"] or options["addresses"]):
             raise errors.bad_options(cause="neither hosts nor addresses are given")
         if options["timeout"] <= 0:
             raise errors.bad_options(cause=f"timeout is {options['timeout']}, and must be above 0")
         for name, path in formats.items():
-            formats[name] = path and self._loader.path_dwim(path)
+            formats[name] = path and path_here(self._loader, path)
             if path and not os.path.isdir(os.path.dirname(formats[name])):
                 raise errors.bad_place(path=path, cause="its directory is not there")
 
@@ -132,11 +133,11 @@ class ActionModule(ActionBase):
         path = named("pki_dir", "ca_path", directory)
         ledger = named("ledger_dir", "ledger_dir")
         source = AuthoritySource(
-            path=path and self._loader.path_dwim(path),
+            path=path and path_here(self._loader, path),
             passphrase=named("ca_passphrase", "ca_passphrase"),
             certificate=named("ca_certificate", "ca_certificate"),
             key=named("ca_key", "ca_key"),
-            ledger_dir=ledger and self._loader.path_dwim(ledger),
+            ledger_dir=ledger and path_here(self._loader, ledger),
         )
         key = (source.path, source.passphrase, source.certificate, source.key, source.ledger_dir)
         if key not in self._cas:

@@ -23,7 +23,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
+    checked_options,
+    path_here,
+)
 
 _MODULE = "dockerfleet.remote_api.certificate"
 # What only the controller may know or needs to know.
@@ -60,7 +63,7 @@ class ActionModule(ActionBase):
         here = options["run_on"] == "controller"
         for name in (*_PATHS, *(_PATHS_HERE if here else ())):
             if options[name] is not None:
-                options[name] = self._loader.path_dwim(options[name])
+                options[name] = path_here(self._loader, options[name])
         wanted = profiles.profile(
             options["usage"], options["common_name"], options["names"], options["key_type"], options["subject"]
         )

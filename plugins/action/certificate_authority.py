@@ -16,6 +16,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
+    path_here,
     resolve_clients,
 )
 
@@ -33,8 +34,8 @@ class ActionModule(ActionBase):
             options = checked_options(argspec.AUTHORITY, argspec.AUTHORITY_RULES, self._task.args)
             for name in ("path", "ledger_dir"):
                 if options[name] is not None:
-                    options[name] = self._loader.path_dwim(options[name])
-            resolve_clients(options["clients"], self._loader.path_dwim)
+                    options[name] = path_here(self._loader, options[name])
+            resolve_clients(self._loader, options["clients"])
             return {**result, **self._ensure(options, datetime.now(UTC))}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}

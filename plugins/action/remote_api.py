@@ -25,6 +25,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _aut
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
+    path_here,
     resolve_clients,
 )
 
@@ -115,7 +116,7 @@ class ActionModule(ActionBase):
         given = self._options["server_certificate"]
         if given is None:
             return ""
-        path = self._loader.path_dwim(given["ca"])
+        path = path_here(self._loader, given["ca"])
         content = read_file(path)
         if content is None:
             raise _remote_api.no_server_ca(path=path)
@@ -192,8 +193,8 @@ class ActionModule(ActionBase):
         if options["ca_path"] is None and options["ca_key"] is None:
             raise _remote_api.no_authority()
         for name in ("ca_path", "ledger_dir"):
-            options[name] = options[name] and self._loader.path_dwim(options[name])
-        resolve_clients(options["clients"], self._loader.path_dwim)
+            options[name] = options[name] and path_here(self._loader, options[name])
+        resolve_clients(self._loader, options["clients"])
 
     def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
         """Make sure of the CA and the clients on the controller. Raises RemoteApiError.

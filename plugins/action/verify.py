@@ -20,7 +20,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.ver
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import checked_options
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
+    checked_options,
+    path_here,
+)
 
 _PATHS = ("ca_path", "client_cert", "client_key", "cert_path")
 # What must not leave the controller.
@@ -45,7 +48,7 @@ class ActionModule(ActionBase):
                 return {**result, **self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars)}
             library.require(sys.executable)
             for name in _PATHS:
-                params[name] = params[name] and self._loader.path_dwim(params[name])
+                params[name] = params[name] and path_here(self._loader, params[name])
             identities = _make_identities(params, datetime.now(UTC))
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}

@@ -12,12 +12,17 @@ complains about, and a passphrase may stand there.
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import errors
+
+# The directory of the collection's own playbooks, such as dockerfleet.remote_api.secure.
+_PLAYBOOKS = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", "playbooks"))
 
 
 def checked_options(
@@ -49,10 +54,20 @@ def parse_lists(spec: dict[str, dict[str, t.Any]], options: t.Mapping[str, t.Any
     return parsed
 
 
-def resolve_clients(clients: t.Iterable[dict[str, t.Any]], resolve: t.Callable[[str], str]) -> None:
-    """Make the directories of clients absolute, in place."""
+def path_here(loader: DataLoader, path: str) -> str:
+    """Return a path on the controller made absolute. A relative one begins where Ansible's own do: at the playbook.
+
+    Raises TlsError if that is in this collection, whose next upgrade removes what lies there.
+    """
+    if not path.startswith(("/", "~")) and os.path.realpath(loader.get_basedir()) == _PLAYBOOKS:
+        raise errors.path_in_collection(path=path)
+    return str(loader.path_dwim(path))
+
+
+def resolve_clients(loader: DataLoader, clients: t.Iterable[dict[str, t.Any]]) -> None:
+    """Make the directories of clients absolute, in place. Raises TlsError as path_here() does."""
     for one in clients:
-        one["directory"] = one["directory"] and resolve(one["directory"])
+        one["directory"] = one["directory"] and path_here(loader, one["directory"])
 
 
-__all__ = ("checked_options", "parse_lists", "resolve_clients")
+__all__ = ("checked_options", "parse_lists", "path_here", "resolve_clients")

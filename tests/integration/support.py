@@ -276,20 +276,22 @@ class Ansible:
         *arguments: str,
         variables: Mapping[str, Any] | None = None,
         host_variables: Mapping[str, Mapping[str, Any]] | None = None,
+        inventory: str | None = None,
         env: Mapping[str, str | None] | None = None,
         timeout: float = 600,
     ) -> Run:
         """Run a playbook (a list of plays, or the name of one) on hosts.
 
         variables go into the inventory's group docker_hosts, host_variables (by full name) to single hosts; a host
-        that only host_variables name is added to the group. More arguments go to ansible-playbook.
+        that only host_variables name is added to the group. More arguments go to ansible-playbook. With inventory,
+        that is what -i gets, and no file is written.
         """
         if not isinstance(playbook, str):
             file = self.directory / "playbook.yml"
             file.write_text(json.dumps(playbook), encoding="utf-8")
             playbook = str(file)
-        inventory = self.write_inventory(hosts, variables or {}, host_variables or {})
-        return self._run(["ansible-playbook", "-i", str(inventory), playbook, *arguments], env or {}, timeout)
+        inventory = inventory or str(self.write_inventory(hosts, variables or {}, host_variables or {}))
+        return self._run(["ansible-playbook", "-i", inventory, playbook, *arguments], env or {}, timeout)
 
     def write_inventory(
         self, hosts: Iterable[Host], variables: Mapping[str, Any], host_variables: Mapping[str, Mapping[str, Any]]

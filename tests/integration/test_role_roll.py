@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -38,9 +39,9 @@ def hosts(lab: Lab) -> dict[str, Host]:
     )
 
 
-def refuse_options(host: Host, pattern: str) -> None:
-    """Make the engine of the host fail to start with options that match the pattern."""
-    unit = f"[Service]\nExecStartPre=/bin/sh -c '! grep -q -e {pattern} /etc/default/docker'\n"
+def refuse_options(host: Host, pattern: str, how: str = "false") -> None:
+    """Make the engine of the host fail to start with options that match the pattern, or do something else first."""
+    unit = f"[Service]\nExecStartPre=/bin/sh -c '! grep -q -e {pattern} /etc/default/docker || {how}'\n"
     host.write("/etc/systemd/system/docker.service.d/00-refuse.conf", unit)
     host.sh("systemctl daemon-reload")
 
@@ -124,10 +125,11 @@ def test_hooks_run_around_a_restart_that_is_due(hosts: dict[str, Host], ansible:
     alone = [{"hosts": "all", "gather_facts": False, "roles": ["dockerfleet.remote_api.docker_remote_api"]}]
     by_role = ansible.playbook(alone, [host], variables=variables)
     assert (by_role.rc, by_role.changed(host), hooks_run()) == (0, 0, []), by_role.output
-    refuse_options(host, "debug")
-    due = {**variables, "docker_remote_api_daemon_options": {"debug": True}}
-    undone = ansible.playbook(alone, [host], variables=due)
+    refuse_options(host, "debug", "sleep 60")
+    due = {"docker_remote_api_daemon_options": {"debug": True}, "docker_remote_api_timeout": 2}
+    undone = ansible.playbook(alone, [host], variables={**variables, **due})
     assert (undone.rc, hooks_run()) == (2, ["before", "after"]), undone.output
+    assert "did not report that it was ready within 2 seconds" in " ".join(undone.messages(host))
     assert "debug" not in host.read("/etc/default/docker")
     accept_options(host)
 
@@ -163,7 +165,7 @@ def test_a_ca_for_each_group_and_names_that_are_no_dns_names(hosts: dict[str, Ho
         names = host.sh("openssl x509 -noout -ext subjectAltName -in /etc/docker/server-cert.pem")
         assert f"IP Address:{host.address}" in names
         assert name not in names
-        assert f"{name}: this name is no DNS name" in " ".join(done.output.split())
+        assert " ".join(done.output.split()).count(f"{name}: this name is no DNS name") == 1
         assert {file.stat().st_uid for file in ca.rglob("*")} == {os.getuid()}
     again = ansible.playbook(SECURE, [], variables=variables, host_variables=listed, env=environment)
     assert (again.rc, {again.changed(name) for name in machines}) == (0, {0}), again.output
@@ -189,10 +191,39 @@ def test_text_stands_for_lists_and_mappings(hosts: dict[str, Host], ansible: Ans
         'docker_remote_api_daemon_options={"dns":["8.8.8.8"]}',
         'docker_remote_api_clients=[{"name":"ada"}]',
         'docker_remote_api_server_names=["text.example.com"]',
+        'docker_remote_api_listen=["tcp://0.0.0.0:2376"]',
         "docker_remote_api_serial=[1,'50%']",
     )
-    done = ansible.playbook(SECURE, [host], *(part for word in words for part in ("-e", word)), variables=PASSPHRASE)
+    arguments = [part for word in words for part in ("-e", word)]
+    done = ansible.playbook(SECURE, [host], *arguments, variables=PASSPHRASE)
     assert done.rc == 0, done.output
     assert "--dns=8.8.8.8" in host.argv()
     assert "DNS:text.example.com" in host.sh("openssl x509 -noout -ext subjectAltName -in /etc/docker/server-cert.pem")
     assert info(host, ansible.directory / ".docker_remote_api/clients/ada") == host.name
+    alone = [{"hosts": "all", "gather_facts": False, "roles": ["dockerfleet.remote_api.docker_remote_api"]}]
+    again = ansible.playbook(alone, [host], *arguments, variables=PASSPHRASE)
+    assert (again.rc, again.changed(host)) == (0, 0), again.output
+
+
+def test_the_ca_is_found_however_the_hosts_are_named(hosts: dict[str, Host], ansible: Ansible) -> None:
+    """Hosts of -i NAME, and of add_host lie in no directory; Ansible parses each file in a directory of inventories."""
+    host, pki = hosts["mixed"], ansible.directory / ".docker_remote_api"
+    lab = Lab.inventory([host.name])["docker_hosts"]
+    known = {**lab["vars"], **lab["hosts"][host.name], **PASSPHRASE}
+    replace = {"target": "all", "docker_remote_api_on_foreign_authority": "replace"}
+    named = ansible.playbook(SECURE, (), "-e", json.dumps({**known, **replace}), inventory=f"{host.name},")
+    assert named.rc == 0, named.output
+    assert info(host, pki / "clients/admin") == host.name
+    add = {"ansible.builtin.add_host": {"name": host.name, "groups": "docker_hosts", **known}}
+    first: dict[str, Any] = {"hosts": "localhost", "gather_facts": False, "tasks": [add]}
+    added = ansible.playbook([first, {"import_playbook": SECURE}])
+    assert (added.rc, added.changed(host)) == (0, 0), added.output
+    listed = ansible.directory / "inventories"
+    listed.mkdir()
+    pki.rename(listed / pki.name)
+    (listed / "hosts.json").write_text(json.dumps({"docker_hosts": {"hosts": {host.name: known}}}), encoding="utf-8")
+    strictly = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_INVENTORY_UNPARSED_WARNING": None}
+    parsed = ansible.playbook(SECURE, inventory=str(listed), env=strictly)
+    assert (parsed.rc, parsed.changed(host)) == (0, 0), parsed.output
+    assert "WARNING" not in parsed.output
+    assert not pki.exists()

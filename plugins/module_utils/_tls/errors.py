@@ -40,6 +40,11 @@ old_library = MissingLibraryError.text(
 
 # What is asked for.
 bad_options = TlsError.text("options", "{cause}", "See the module's documentation, and correct the task.")
+path_in_collection = TlsError.text(
+    "{path}",
+    "this path is relative, and would begin in the installed collection, which its next upgrade removes",
+    "Give an absolute path; inventory_dir is the directory of the inventory.",
+)
 bad_name = TlsError.text(
     "names: {name!r}",
     "this is no name for a certificate: {cause}",

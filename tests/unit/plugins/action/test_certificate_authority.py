@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Run
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import (
     ABSENT,
@@ -144,11 +144,37 @@ def test_an_authority_given_as_text_writes_clients_alone(stage: Stage) -> None:
 
 
 def test_relative_paths_start_at_the_playbook(stage: Stage) -> None:
-    made = stage.play(authority(path="here/pki", clients=CLIENTS[:1]), variables=ABSENT)
-    folder = Path(result(made)["clients"][0]["directory"])
-    assert folder.is_absolute()
-    assert folder.parts[-4:] == ("here", "pki", "clients", "admin")
-    assert (folder.parent.parent / "ca.pem").exists()
+    """In every plugin, and wherever Ansible is started."""
+    folder = stage.path / "elsewhere"
+    tasks = [
+        authority(path="here/pki", ledger_dir="here/ledger", clients=CLIENTS[:1]),
+        server(directory="here/tls", ca_path="here/pki", run_on="controller"),
+        {"dockerfleet.remote_api.verify": {"cert_path": "here/none", "port": 1}},
+    ]
+    folder.mkdir()
+    (folder / "site.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    played = stage.ansible.playbook(
+        str(folder / "site.yml"), variables={"secret": PASSPHRASE}, host_variables={"web1": ABSENT}
+    )
+    for certificate in ("pki/clients/admin/cert.pem", "tls/server-cert.pem"):
+        said = openssl("verify", "-CAfile", folder / "here/pki/ca.pem", folder / "here" / certificate)
+        assert said.endswith(": OK\n")
+    assert len(list((folder / "here/ledger").iterdir())) == 1
+    (message,) = played.messages("web1")
+    assert f"{folder}/here/none" in message
+    assert not (stage.ansible.directory / "here").exists()
+
+
+@pytest.mark.parametrize("name", ["pki_dir", "ledger_dir"])
+def test_relative_paths_do_not_start_at_the_collections_own_playbooks(stage: Stage, name: str) -> None:
+    """What lies there goes with the next upgrade of the collection."""
+    given = {"docker_remote_api_ca_passphrase": PASSPHRASE, f"docker_remote_api_{name}": "./pki"}
+    played = stage.ansible.playbook(
+        "dockerfleet.remote_api.secure", variables=given, host_variables={"web1": ABSENT}
+    )  # fmt: skip
+    (message,) = played.messages("web1")
+    assert message.startswith("./pki: this path is relative, and would begin in the installed collection")
+    assert not (CHECKOUT / "playbooks/pki").exists()
 
 
 BAD_INPUT: list[tuple[dict[str, Any], str]] = [
