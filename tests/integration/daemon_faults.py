@@ -232,6 +232,12 @@ NETWORK = [
         "tcp://192.0.2.1:2376: the address is not on this host",
         options={"host": ["tcp://192.0.2.1:2376"]},
     ),
+    Row(
+        "addresses-overlap",
+        REFUSED,
+        r"tcp://\[::\]:2376: it overlaps with tcp://0.0.0.0:2376",
+        options={"host": ["tcp://0.0.0.0:2376", "tcp://[::]:2376"]},
+    ),
     Row("name-unknown", REFUSED, "cannot be resolved", options={"host": ["tcp://nowhere.invalid:2376"]}),
     Row("no-port", REFUSED, "Write address and port", options={"host": ["tcp://0.0.0.0"]}),
     Row("other-scheme", REFUSED, "tcp://, unix:// and fd://", options={"host": ["http://0.0.0.0:2376"]}),
@@ -280,6 +286,26 @@ SYSTEMD = [
         "",
         DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// --icc=true\\n", "aaa"),
         NO_DROP_IN.format("aaa"),
+    ),
+    Row(
+        "address-of-the-unit-overlaps",
+        REFUSED,
+        "overlaps with tcp://127.0.0.1:2376",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://127.0.0.1:2376\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+        suites=("trixie",),
+    ),
+    Row(
+        "option-of-the-unit-comes-last",
+        REFUSED,
+        r"gives --tlscacert=/root/faults/pki/other-ca.pem after \$DOCKER_OPTS",
+        DROP_IN.format(
+            "EnvironmentFile=/etc/default/docker\\nExecStart=\\n"
+            "ExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS --tlscacert=/root/faults/pki/other-ca.pem\\n",
+            "aaa",
+        ),
+        NO_DROP_IN.format("aaa"),
+        suites=("trixie",),
     ),
     Row(
         "two-commands",
@@ -633,6 +659,7 @@ REMOTE_API = [
             restarted=True, same_label=True, keeps=(KEY, CA)),
     _issued("new-key", DONE, f"{KEY} is replaced", tls="ours", certificate=NEW_KEY, restarted=True, same_label=True,
             keeps=(CA,), search=True),
+    _issued("two-runs-issue-at-once", DONE, runs=2, mode={"timeout": 60.0}, suites=("trixie",)),
     _issued("disk-full-at-the-waiting-key", REFUSED, "server-key.pem.new: it cannot be written .No space left",
             fault="fill /etc/docker", undo="umount /etc/docker"),
     _issued("disk-full-at-the-key", UNDONE, "server-key.pem: it cannot be written .No space left",

@@ -119,7 +119,7 @@ class Faults:
     def run(self, row: Row) -> dict[str, Any]:
         """Run a row on the host and return what was seen."""
         new = self.label if row.outcome == REFUSED or row.same_label else f"row={row.name}"
-        labels = [new, *(f"{new}-{number}" for number in range(1, row.runs))]
+        labels = [new, *(new if row.tls else f"{new}-{number}" for number in range(1, row.runs))]
         kept = row.options if row.outcome in (KILLED, RESCUED) and "bridge" not in row.options else {}
         sent = {
             "fault": row.fault,
@@ -275,6 +275,8 @@ def check_results(row: Row, what: Mapping[str, Any]) -> None:
             assert row.restarted in (None, result["restarted"]), result
     if row.outcome == DONE:
         assert what["argv_after"] in [result["argv"][1:] for result in what["results"]]
+    if row.tls and row.runs > 1:
+        assert sorted(result["changed"] for result in what["results"]) == [False, True], what["results"]
 
 
 def without_waiting_key(files: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_the_options_are_kept_where_the_distribution_keeps_them(
     lab: Lab, ansible: Ansible, suite: str, variant: str, path: str, variable: str, kept: list[str]
 ) -> None:
     host = lab.host("layout", suite, variant)
-    wanted = {"options": {"host": ["tcp://127.0.0.1:2375"], "dns": ["8.8.8.8"]}}
+    wanted = {"options": {"host": ["tcp://127.0.0.1:2375"], "dns": ["8.8.8.8"], "tls": False}}
     before = host.sh(f"cat {path} 2>/dev/null || true")
     planned = play(ansible, host, "--check", "--diff", **wanted)
     assert result(planned, host)["changed"]
@@ -64,6 +64,9 @@ def test_the_options_are_kept_where_the_distribution_keeps_them(
     assert host.sh("docker info --format '{{.ID}}'") == host.sh(
         "docker -H tcp://127.0.0.1:2375 info --format '{{.ID}}'"
     )
+    # Without --tls=false, engines since 20.10 say this and wait for 15 s.
+    assert host.sh("journalctl --unit docker.service | grep -c 'explicitly specifying' || true") == "0"
+    assert run("curl", "-sS", f"http://{host.address}:2375/_ping", check=False).returncode == 7
     words = host.sh(f". {path}; printf '%s ' ${variable}").split()
     assert words == done["options"]
 
@@ -72,7 +75,7 @@ def test_the_options_are_kept_where_the_distribution_keeps_them(
     assert not result(play(ansible, host, "--check", **wanted), host)["changed"]
     assert host.starts() == started
 
-    away = result(play(ansible, host, options={}, remove=["host", "dns"]), host)
+    away = result(play(ansible, host, options={}, remove=["host", "dns", "tls"]), host)
     assert away["changed"]
     assert away["options"] == kept
     assert host.sh("docker info --format '{{.ID}}'")

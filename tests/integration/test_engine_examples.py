@@ -81,8 +81,12 @@ def test_examples(host: Host, module_ansible: Ansible, module: str) -> None:
     for task in tasks:
         if task["name"] in UNREACHABLE:
             task["ignore_errors"] = True
+    plays = play(tasks, vars={"registry_password": "secret", "ca_passphrase": "secret"})
+    if module == "engine_api":
+        checked = module_ansible.playbook(plays, [host], "--check")
+        assert checked.rc == 0, checked.output
     # Paths in the examples are relative to where Ansible is started.
-    done = module_ansible.playbook(play(tasks, vars={"registry_password": "secret", "ca_passphrase": "secret"}), [host])
+    done = module_ansible.playbook(plays, [host])
     assert done.rc == 0, done.output
     assert len(done.of(host)) == len(tasks)
     for result in done.of(host):

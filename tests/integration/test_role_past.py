@@ -75,6 +75,9 @@ def test_options_that_nobody_read_and_containers_in_sight(lab: Lab, ansible: Ans
     )
     host.sh("rm /etc/docker/daemon.json")
 
+    # An engine before 23.0 makes its directories while it is asked whether it would start.
+    looked = secure(ansible, host, "--check", daemon_options={"data-root": "/mnt/new"})
+    assert (looked.rc, looked.changed(host), host.sh("ls /mnt")) == (0, 1, "old"), looked.output
     moved = secure(ansible, host, daemon_options={"data-root": "/mnt/new"})
     assert moved.rc == 0, moved.output
     assert (host.sh(ROOT), host.sh(NAMES)) == ("/mnt/new", "")
