@@ -420,8 +420,8 @@ FILES = [
         "journal-impossible",
         REFUSED,
         "docker-remote-api",
-        "rmdir /var/lib/docker-remote-api; touch /var/lib/docker-remote-api",
-        "rm /var/lib/docker-remote-api",
+        "mv /var/lib/docker-remote-api /root/faults/kept; touch /var/lib/docker-remote-api",
+        "rm /var/lib/docker-remote-api; mv /root/faults/kept /var/lib/docker-remote-api",
         options={"debug": True},
     ),
     Row(

@@ -67,7 +67,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     base = unit.load(request.service, [item for item in files if item.path != own_path])
     file = find_options_file(request, base)
     fixed = fixed_options(base, file.path, file.variable)
-    file = _judge_unread(request, base, files, file, wanted, fixed)
+    file = _judge_unread(request, base, files, file, wanted, fixed, running.argv if running else ())
     daemon_json = read_daemon_json(request, [*fixed, *file.present])
 
     words = merge(file.present, wanted, remove=request.remove, exclusive=request.exclusive)
@@ -184,11 +184,12 @@ def _judge_unread(
     file: OptionsFile,
     wanted: t.Mapping[str, tuple[str, ...]],
     fixed: t.Sequence[Option],
+    running: t.Sequence[str],
 ) -> OptionsFile:
     """Return the options file with what becomes of options in it that the unit does not read, with all its ``files``.
 
-    What the request or the unit says anyway needs no decision, and neither does what the request takes away.
-    Raises DaemonError for the rest, unless the request decides on it.
+    What the request, the unit or the ``running`` daemon's command line says anyway needs no decision, and neither does
+    what the request takes away. Raises DaemonError for the rest, unless the request decides on it.
     """
     unread = file.variable in read_environment(file.content) and not _reads(base, file.path, file.variable)
     if not unread or _reads(unit.load(request.service, files), file.path, file.variable):
@@ -200,6 +201,7 @@ def _judge_unread(
         for option in file.present
         if not request.exclusive
         and option.name not in request.remove
+        and not set(option.words).issubset(running)
         and (option.value or "true") not in values(asked, option.name)
     ]
     if left and request.on_unread_options == "fail":
