@@ -68,7 +68,9 @@ requirements:
   - requests >= 2.25 (C(python3-requests)) where the task runs, unless it talks to a unix socket
 notes:
   - Files and environment variables are those of the machine where the task runs. Use C(delegate_to=localhost) for
-    certificates that are on the controller.
+    certificates that are on the controller. A relative path begins in the module's working directory, which is on the
+    controller the one in which Ansible was started. So give absolute paths, such as those that begin with
+    V({{ inventory_dir }}).
   - In a delegated task, C(ansible_host) is that of the machine it is delegated to, so that V(tcp://{{ ansible_host
     }}:2376) may mean the controller. The address of the host is
     V({{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}).

@@ -104,6 +104,11 @@ def test_another_tool_keeps_daemon_json(hosts: dict[str, Host], ansible: Ansible
         assert (done.rc, done.changed(host) == 0) == (0, turn > 0), done.output
         assert info_over_tls(ansible, host) == host.name
         assert host.read(JSON) == text
+        # What the role keeps there, the other tool takes out again.
+        kept = secure(ansible, host, live_restore=True)
+        assert (kept.rc, kept.result(host, MODULE)["restarted"]) == (0, False), kept.output
+        assert json.loads(host.read(JSON)) == {**theirs, "live-restore": True}
+        assert host.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "true"
 
 
 def test_another_role_s_settings_before_and_after_ours(hosts: dict[str, Host], ansible: Ansible) -> None:
