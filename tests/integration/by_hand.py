@@ -127,6 +127,10 @@ class Caller:
 
     @property
     def turned_away(self) -> list[str]:
-        """What was no mere lack of a daemon during its restart: TLS errors, on either side."""
+        """What was no mere lack of a daemon during its restart: TLS errors, on either side.
+
+        A connection that the ending daemon cuts in its handshake is no alert: OpenSSL calls it SYSCALL or an EOF.
+        """
         down = ("Connection refused", "reset by peer", "Empty reply", "Couldn't connect", "Failed to connect")
+        down += ("SSL_ERROR_SYSCALL", "unexpected eof", "timed out")
         return [why for _when, why in self.refusals if not any(word in why for word in down)]

@@ -22,8 +22,12 @@ def test_power_lost_while_a_bad_configuration_is_tried(lab: Lab, suite: str, var
     host.write("/etc/default/docker", 'DOCKER_OPTS="--dns 8.8.8.8"\n' if variant == "docker-ce" else "")
     host.write("/etc/docker/daemon.json", '{"dns": ["1.1.1.1"]}\n')
     before = files(host)
-    request = {"options": {"bridge": "nosuch0", "dns": ["8.8.4.4"]}, "on_conflict": "move"}
-    core = {"request": {**request, "path": "/etc/default/docker"}, "signal_at": "restart begun", "power_loss": True}
+    request = {
+        "options": {"bridge": "nosuch0", "dns": ["8.8.4.4"]},
+        "on_conflict": "move",
+        "path": "/etc/default/docker",
+    }
+    core = {"request": {**request, "on_unread_options": "adopt"}, "signal_at": "restart begun", "power_loss": True}
     killed = host.exec("python3", ON_HOST, "core", stdin=json.dumps(core), check=False)
     assert killed.returncode != 0, killed.stdout
     assert "nosuch0" in host.read("/etc/default/docker")

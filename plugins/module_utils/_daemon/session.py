@@ -100,9 +100,22 @@ class Session:
         self._run = run
         self._mode = mode
         self._report = report
+        self._state: ServiceState | None = None
+
+    def _service_state(self) -> ServiceState:
+        """Return what systemd says of the service, asked once. Raises RemoteApiError if no unit can be started."""
+        if self._state is None:
+            state = self._systemd.state()
+            _require_unit(self._systemd.service, state)
+            self._state = state
+        return self._state
 
     def present_tls_files(self, request: Request) -> TlsFiles | None:
-        """Return the TLS files that the daemon is told to use today; None if it verifies no client."""
+        """Return the TLS files that the daemon is told to use today; None if it verifies no client.
+
+        Raises RemoteApiError.
+        """
+        self._service_state()
         return read_settings(request).present_tls_files
 
     def plan(self, request: Request, changes: t.Sequence[Change] = (), *, certificate_due: bool = False) -> Plan:
@@ -111,8 +124,7 @@ class Session:
         ``changes`` of other files become a part of it. ``certificate_due``: the host's certificate is still to be
         issued, which takes a restart.
         """
-        state = self._systemd.state()
-        _require_unit(request.service, state)
+        state = self._service_state()
         running = read_process(state.main_pid) if state.main_pid else None
         if request.absent:
             # Hardly any run takes the Remote API away: compiling this would cost each of them.
