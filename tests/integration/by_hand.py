@@ -131,6 +131,6 @@ class Caller:
 
         A connection that the ending daemon cuts in its handshake is no alert: OpenSSL calls it SYSCALL or an EOF.
         """
-        down = ("Connection refused", "reset by peer", "Empty reply", "Couldn't connect", "Failed to connect")
-        down += ("SSL_ERROR_SYSCALL", "unexpected eof", "timed out")
+        down = ["Connection refused", "reset by peer", "Empty reply", "Couldn't connect", "Failed to connect"]
+        down += ["SSL_ERROR_SYSCALL", "unexpected eof", "timed out"]
         return [why for _when, why in self.refusals if not any(word in why for word in down)]
