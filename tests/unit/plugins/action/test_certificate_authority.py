@@ -185,7 +185,7 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"ca_key": "x"}, "options: parameters are required together: ca_certificate, ca_key"),
     ({"clients": [{"name": "../etc"}]}, "clients: '../etc': it may have letters"),
     ({"clients": [{"name": "a"}, {"name": "a"}]}, "clients: 'a': it is there twice"),
-    ({"clients": [{"name": "a", "days": 30}]}, "renew_before_days: 30: it must be from 0 to less than days (30)"),
+    ({"clients": [{"name": "a", "days": 0}]}, "days: 0: it must be from 1 to 36500"),
     ({"clients": [{"name": "a", "days": 40, "hours": 1}]}, "parameters are mutually exclusive: days|hours"),
     ({"path": "/dev/null"}, "/dev/null: this is not a directory"),
     ({"path": "/proc/pki"}, "/proc/pki: the CA cannot be kept there"),
