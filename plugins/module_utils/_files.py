@@ -190,10 +190,17 @@ def missing_directories(path: str) -> list[str]:
 
 
 def make_directories(path: str, mode: int) -> None:
-    """Make the directories above the path, as far as they are missing, durably. Raises FilesError."""
+    """Make the directories above the path, as far as they are missing, durably. Raises FilesError.
+
+    Another process may make the same ones meanwhile, as forks of one play do on the controller.
+    """
     for directory in missing_directories(path):
         try:
             os.mkdir(directory, mode)
+        except OSError as problem:
+            if not os.path.isdir(directory):
+                raise files_error(directory, "created", problem) from problem
+        try:
             sync_directory(os.path.dirname(directory))
         except OSError as problem:
             raise files_error(directory, "created", problem) from problem

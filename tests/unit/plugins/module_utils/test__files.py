@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import pathlib
 import threading
@@ -111,6 +112,25 @@ def test_directories_are_made_as_far_as_they_are_missing(path: pathlib.Path, tmp
     assert missing_directories(str(deep)) == []
     assert path.stat().st_mode & 0o777 == 0o750
     make_directories(str(deep), 0o700)
+
+
+def test_directories_are_made_by_several_at_once(tmp_path: pathlib.Path) -> None:
+    workers = 8
+    together = threading.Barrier(workers)
+
+    def make(path: str) -> str | None:
+        together.wait()
+        try:
+            make_directories(path, 0o755)
+        except FilesError as problem:
+            return str(problem)
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for number in range(20):
+            path = f"{tmp_path}/{number}/of/several/file"
+            assert list(pool.map(make, [path] * workers)) == [None] * workers
+            assert os.path.isdir(os.path.dirname(path))
 
 
 def test_only_leftovers_of_the_file_are_removed(path: pathlib.Path) -> None:
