@@ -47,7 +47,13 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "ping": {"changed": False, "ping": "pong"},
     "certificate": _UNCHANGED_CERTIFICATE,
     "daemon_options": _UNCHANGED_DAEMON,
-    "remote_api": {**_UNCHANGED_CERTIFICATE, **_UNCHANGED_DAEMON, "due": False},
+    "remote_api": {
+        **_UNCHANGED_CERTIFICATE,
+        **_UNCHANGED_DAEMON,
+        "due": False,
+        "managed": True,
+        "foreign_certificates": "",
+    },
 }
 
 # In the script that Ansible pipes into Python, this is the first argument of the call at its end.

@@ -11,6 +11,7 @@ import typing as t
 from datetime import UTC, datetime, timedelta
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.dockerfleet.remote_api.plugins.action import verify
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
     _listen: tuple[str, ...]
     _task_vars: dict[str, t.Any]
     _trusted = ""  # what the host's clients verify it with (PEM)
+    _opened: _authority.Authority | None = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
@@ -91,6 +93,7 @@ class ActionModule(ActionBase):
         served = self._server_ca(sent)
         host = self._host
         ensured = self._ensure_authority(now, [(_issuing.SERVERS, host, served)] if served else [])
+        self._opened = ensured.authority
         changed = ensured.changed and not (ensured.authority is None and not self._task.check_mode)
         if self._options["ca_path"] is not None:
             sent["foreign_certificates"] = self._noted(_issuing.FOREIGN)
@@ -231,7 +234,10 @@ class ActionModule(ActionBase):
             arguments["ca_certificate"] = self._trusted
             if options["verify_from"] == "host" and not done.get("managed", True):
                 arguments["tls_hostname"] = self._address  # somebody else's certificate need not have 127.0.0.1
-        verified = self._run_action("dockerfleet.remote_api.verify", arguments)
+        # Not by its name: the loader would load it in the process of each host anew, for a sixth of a host's cost.
+        action = verify.ActionModule(**self._handed_over(arguments))
+        action.authority = self._opened
+        verified = action.run(task_vars=self._task_vars)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
 
@@ -244,19 +250,22 @@ class ActionModule(ActionBase):
 
     def _run_action(self, name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of another action on this host, in this process."""
-        task = self._task.copy()
-        task.args = arguments
-        action = self._shared_loader_obj.action_loader.get(
-            name,
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
+        action = self._shared_loader_obj.action_loader.get(name, **self._handed_over(arguments))
         result: dict[str, t.Any] = action.run(task_vars=self._task_vars)
         return result
+
+    def _handed_over(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return what another action needs to run on this host: this one's, with a task of other arguments."""
+        task = self._task.copy()
+        task.args = arguments
+        return {
+            "task": task,
+            "connection": self._connection,
+            "play_context": self._play_context,
+            "loader": self._loader,
+            "templar": self._templar,
+            "shared_loader_obj": self._shared_loader_obj,
+        }
 
 
 def _predict(

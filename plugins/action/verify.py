@@ -37,6 +37,9 @@ class ActionModule(ActionBase):
     _supports_async = False
     _requires_connection = False
 
+    # The CA that the options name, where remote_api has it open already: to open it takes as long as a handshake.
+    authority: _authority.Authority | None = None
+
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the task's result."""
         task_vars = task_vars or {}
@@ -49,7 +52,7 @@ class ActionModule(ActionBase):
             library.require(sys.executable)
             for name in _PATHS:
                 params[name] = params[name] and path_here(self._loader, params[name])
-            identities = _make_identities(params, datetime.now(UTC))
+            identities = _make_identities(params, self.authority, datetime.now(UTC))
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}
         return {**result, **verify(params, self._host(task_vars), local=False, identities=identities)}
@@ -61,16 +64,17 @@ class ActionModule(ActionBase):
         return str(variables.get("ansible_host") or name)
 
 
-def _make_identities(params: dict[str, t.Any], now: datetime) -> Identities:
+def _make_identities(params: dict[str, t.Any], opened: _authority.Authority | None, now: datetime) -> Identities:
     """Return the clients that are to try the engine; a directory in ``ca_path`` becomes the path of its certificate.
 
-    The CA issues one that is to be let in, unless the options name one or there is no key. Raises RemoteApiError.
+    The CA, which may be open already, issues one that is to be let in, unless the options name one or there is no key.
+    Raises RemoteApiError.
     """
     directory = params["ca_path"] if os.path.isdir(params["ca_path"] or "") else None
     if directory:
         params["ca_path"] = os.path.join(directory, _authority.CERTIFICATE_FILE)
-    authority, stranger = None, None
-    if not params["client_cert"] and not params["cert_path"]:
+    authority, stranger = opened, None
+    if authority is None and not params["client_cert"] and not params["cert_path"]:
         if params["ca_key"]:
             authority = _authority.open_authority_from_text(
                 params["ca_certificate"] or "", params["ca_key"], params["ca_passphrase"], now
