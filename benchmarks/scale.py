@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,6 @@ from typing import Any
 
 from ansible_collections.dockerfleet.remote_api.benchmarks import measured, plot
 
-PORT = 2376
 PING, SECURE = "one ping", "secure, nothing due"
 PLAYBOOKS: dict[str, str | Path] = {PING: measured.HERE / "ping.yml", SECURE: "dockerfleet.remote_api.secure"}
 # The processor time per host may vary by that factor from so many hosts on; the most that "secure" may be of a ping.
@@ -37,13 +37,21 @@ FLAT, FLAT_FROM, RATIO = 1.10, 50, 2.2
 Runs = Mapping[str, Mapping[int, list[measured.Usage]]]
 
 
-def inventory(count: int, pki: Path) -> dict[str, object]:
+def free_port() -> int:
+    """Return a port that nothing on this machine listens on: it may have an engine of its own on 2376."""
+    with socket.create_server(("", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def inventory(count: int, pki: Path, port: int) -> dict[str, object]:
     """Return an inventory of simulated hosts, each with a loopback address of its own."""
     hosts = {f"host{n:04}": {"ansible_host": f"127.1.{n // 250}.{n % 250 + 1}"} for n in range(count)}
     shared = {
         "ansible_connection": "simulated",
         "ansible_python_interpreter": "/usr/bin/python3",
         "docker_remote_api_ca_passphrase": measured.PASSPHRASE,
+        "docker_remote_api_listen": [f"tcp://0.0.0.0:{port}"],
         "docker_remote_api_pki_dir": str(pki),
         "docker_remote_api_serial": "100%",
     }
@@ -51,9 +59,9 @@ def inventory(count: int, pki: Path) -> dict[str, object]:
 
 
 @contextmanager
-def engines(pki: Path) -> Iterator[None]:
+def engines(pki: Path, port: int) -> Iterator[None]:
     """Have the engines of all simulated hosts answer, with certificates of the CA in that folder."""
-    command = [sys.executable, str(measured.HERE / "responder.py"), str(pki), str(PORT)]
+    command = [sys.executable, str(measured.HERE / "responder.py"), str(pki), str(port)]
     env = os.environ | {"CA_PASSPHRASE": measured.PASSPHRASE}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -70,12 +78,13 @@ class Scale:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.pki = work / "pki"
+        self.port = free_port()
         self.env = measured.environment(work, os.environ["ANSIBLE_COLLECTIONS_PATH"])
         self.program = Path(sys.executable).with_name("ansible-playbook")
 
     def run(self, playbook: str | Path, count: int, *more: str) -> measured.Usage:
         """Run a playbook on so many hosts and return what it took."""
-        hosts = measured.write_variables(self.work / f"inventory-{count}.json", inventory(count, self.pki))
+        hosts = measured.write_variables(self.work / f"inventory-{count}.json", inventory(count, self.pki, self.port))
         return measured.playbook([self.program, "-i", hosts, playbook, *more], self.env, self.work)
 
     def measure(self, counts: list[int], rounds: int) -> Runs:
@@ -83,7 +92,7 @@ class Scale:
         # The first run makes the CA and the client's certificate, so that nothing is due in the others.
         self.run(PLAYBOOKS[SECURE], 1, "-e", "docker_remote_api_verify_from=none")
         found: dict[str, dict[int, list[measured.Usage]]] = {name: {n: [] for n in counts} for name in PLAYBOOKS}
-        with engines(self.pki):
+        with engines(self.pki, self.port):
             for number in range(1, rounds + 1):
                 for count in counts:
                     for name, playbook in PLAYBOOKS.items():

@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
             library.require(sys.executable)
             for name in _PATHS:
                 params[name] = params[name] and path_here(self._loader, params[name])
-            identities = _make_identities(params, self.authority, datetime.now(UTC))
+            identities = _make_identities(params, datetime.now(UTC), self.authority)
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}
         return {**result, **verify(params, self._host(task_vars), local=False, identities=identities)}
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         return str(variables.get("ansible_host") or name)
 
 
-def _make_identities(params: dict[str, t.Any], opened: _authority.Authority | None, now: datetime) -> Identities:
+def _make_identities(params: dict[str, t.Any], now: datetime, opened: _authority.Authority | None = None) -> Identities:
     """Return the clients that are to try the engine; a directory in ``ca_path`` becomes the path of its certificate.
 
     The CA, which may be open already, issues one that is to be let in, unless the options name one or there is no key.
