@@ -72,8 +72,10 @@ class Entrance:
         return self.started != "" and _started(self.leader) == self.started
 
 
-# Asking the lab takes longer than most of what the tests run on hosts, so its answers are kept.
+# Asking the lab takes longer than most of what the tests run on hosts, so its answers are kept: inventories as JSON,
+# by the hosts' names, for as long as this process neither makes a host nor takes one down.
 _ENTRANCES: dict[str, Entrance] = {}
+_INVENTORIES: dict[tuple[str, ...], str] = {}
 
 
 def _started(pid: str) -> str:
@@ -175,6 +177,7 @@ class Lab:
         """Return several fresh hosts, booted together: name -> (suite, variant)."""
         full = {name: self.full_name(name) for name in wanted}
         self.names.update(full.values())
+        _INVENTORIES.clear()
         kinds = (f"{full[name]}={suite}/{variant}" for name, (suite, variant) in wanted.items())
         done = run(LAB, "reset", *kinds, check=False, timeout=600)
         if done.returncode != 0:
@@ -194,13 +197,17 @@ class Lab:
     @staticmethod
     def inventory(names: Iterable[str]) -> dict[str, Any]:
         """Return an Ansible inventory of running hosts, by their full names."""
-        inventory: dict[str, Any] = json.loads(run(LAB, "inventory", *names).stdout)
+        wanted = tuple(names)
+        if wanted not in _INVENTORIES:
+            _INVENTORIES[wanted] = run(LAB, "inventory", *wanted).stdout
+        inventory: dict[str, Any] = json.loads(_INVENTORIES[wanted])
         return inventory
 
     def down(self, *hosts: Host) -> None:
         """Take the given hosts down, or all of this run."""
         names = {host.name for host in hosts} or set(self.names)
         if names:
+            _INVENTORIES.clear()
             run(LAB, "down", *sorted(names))
             self.names -= names
 
