@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, run
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, Run, run
 
 SECURE = "dockerfleet.remote_api.secure"
 CREDENTIAL = {
@@ -27,6 +29,51 @@ CERTIFICATE = "/etc/docker/server-cert.pem"
 def hosts(lab: Lab) -> dict[str, Host]:
     """Give two hosts, for two controllers."""
     return lab.hosts({"slice-1": ("bookworm", "docker-io"), "slice-2": ("trixie", "docker-ce")})
+
+
+# What a container of an execution environment starts with. /run is in memory, everything else on its disk.
+RUN_JOB = """
+import json, os, subprocess, sys
+job = json.load(sys.stdin)
+command = ["ansible-runner", "run", "/runner", "--playbook", "secure.yml", "--artifact-dir", "/run/artifacts"]
+environment = {**os.environ, "ANSIBLE_NOCOLOR": "true", **job["environment"]}
+sys.exit(subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT).returncode)
+"""
+CHECK_REQUIREMENTS = """
+import importlib.metadata, sys
+from packaging.requirements import Requirement
+for line in sys.stdin:
+    if line.strip() and not line.startswith("#"):
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(importlib.metadata.version(wanted.name)), line
+        print(wanted.name)
+"""
+
+
+@pytest.fixture(scope="module")
+def job(lab: Lab, hosts: dict[str, Host], tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """Give a controller of Debian's ansible-core and ansible-runner, with the built collection and a project."""
+    made = lab.host("job", "trixie", "no-docker")
+    needed = made.exec("python3", "-c", CHECK_REQUIREMENTS, stdin=(CHECKOUT / "meta/ee-requirements.txt").read_text())
+    assert needed.stdout.split() == ["cryptography", "requests"]
+    folder = tmp_path_factory.mktemp("built")
+    run("ansible-galaxy", "collection", "build", CHECKOUT, "--output-path", folder)
+    (tarball,) = folder.iterdir()
+    made.exec("sh", "-c", "base64 -d >/root/built.tar.gz", stdin=base64.b64encode(tarball.read_bytes()).decode())
+    made.sh("ansible-galaxy collection install --offline -p /usr/share/ansible/collections /root/built.tar.gz")
+    group = lab.inventory([hosts["slice-1"].name])["docker_hosts"]
+    made.write("/root/key", Path(group["vars"]["ansible_ssh_private_key_file"]).read_text())
+    made.sh("chmod 0600 /root/key")
+    for machine in group["hosts"].values():
+        del machine["ansible_control_path"]
+    group["vars"] |= {
+        "ansible_ssh_private_key_file": "/root/key",
+        "ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new",
+        **CREDENTIAL,
+    }
+    made.write("/runner/inventory/hosts.json", json.dumps({"docker_hosts": group}))
+    made.write("/runner/project/secure.yml", json.dumps([{"import_playbook": SECURE}]))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +179,25 @@ def test_a_ledger_is_kept_where_it_is_asked_for(
     assert done.rc == 0, done.output
     (copy,) = ledger.iterdir()
     assert copy.read_text() == host.read(CERTIFICATE)
+
+
+def test_a_job_in_an_execution_environment(
+    job: Host, hosts: dict[str, Host], authority: dict[str, str], tmp_path: Path
+) -> None:
+    host, key = hosts["slice-1"], authority["FLEET_CA_KEY"].splitlines()[1]
+    # A CA of its own, or nothing might be due.
+    host.sh("rm -f /etc/docker/*.pem")
+    first, again = (
+        job.exec("python3", "-c", RUN_JOB, stdin=json.dumps({"environment": authority})).stdout for _run in range(2)
+    )
+    assert "changed=1" in first
+    assert "failed=0" in first
+    assert "changed=0" in again
+    assert served_serial(host, authority, tmp_path)
+    # ansible-runner keeps the environment of a job among its artifacts, hence the guide's folder in memory.
+    search = f"find / /tmp /dev/shm /run/artifacts -xdev -type f -exec grep -lsF -e '{key}' {{}} +"
+    found = [Path(path) for path in job.sh(f"{search} || true").splitlines()]
+    assert {(path.parent.parent, path.name) for path in found} == {(Path("/run/artifacts"), "command")}
 
 
 @pytest.mark.parametrize(

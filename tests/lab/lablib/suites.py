@@ -39,7 +39,12 @@ SUITES = {
     "bullseye": Suite("20.10.5"),
     "bookworm": Suite("20.10.24"),
     # systemd 256 and later refuse to run on cgroup v1, so the host gets a v2 hierarchy of its own.
-    "trixie": Suite("26.1.5", ("docker.io", "docker-cli"), unified_hierarchy=True),
+    # It can be a controller as well, without anything of Python's package index: an execution environment.
+    "trixie": Suite(
+        "26.1.5",
+        ("docker.io", "docker-cli", "ansible-core", "python3-ansible-runner", "openssh-client"),
+        unified_hierarchy=True,
+    ),
     "forky": Suite("28.5.2", ("docker.io", "docker-cli"), unified_hierarchy=True),
 }
 
