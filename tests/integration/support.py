@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,6 +216,78 @@ class Lab:
             self.names -= names
 
 
+class AnsibleServer:
+    """A process that has loaded Ansible with some environment, and runs ansible-playbook in forks of itself."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start it."""
+        self._folder = tempfile.TemporaryDirectory(prefix="ansible-server-")
+        self._address = f"{self._folder.name}/socket"
+        config, home = Path(self._folder.name, "ansible.cfg"), Path(self._folder.name, "home")
+        config.touch()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", HERE / "ansible_server.py", self._address],
+            env={**environment, "ANSIBLE_CONFIG": str(config), "ANSIBLE_HOME": str(home)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self._folder.name,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def run(
+        self, arguments: Sequence[str], env: Mapping[str, str], directory: Path, timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Return what came of ansible-playbook with the arguments, of which the first is its name."""
+        request = {"arguments": list(arguments), "environment": dict(env), "directory": str(directory)}
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as output,
+            tempfile.TemporaryFile("w+", errors="replace") as errors,
+            socket.socket(socket.AF_UNIX) as connection,
+        ):
+            connection.connect(self._address)
+            socket.send_fds(connection, [json.dumps(request).encode()], [output.fileno(), errors.fileno()])
+            with connection.makefile("r") as answers:
+                pid = json.loads(answers.readline())["pid"]
+                connection.settimeout(timeout)
+                try:
+                    code = json.loads(answers.readline())["code"]
+                except TimeoutError:
+                    os.kill(pid, signal.SIGKILL)
+                    raise
+            output.seek(0)
+            errors.seek(0)
+            return subprocess.CompletedProcess(list(arguments), code, output.read(), errors.read())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+# For each environment that runs had lately, as sorted pairs; the last one used comes last.
+_SERVERS: dict[tuple[tuple[str, str], ...], AnsibleServer] = {}
+_SERVERS_KEPT = 2
+# What differs between runs and is not read while Ansible is loaded, or is empty.
+_OF_A_RUN = frozenset({"RECORD_FILE", "ANSIBLE_CONFIG", "ANSIBLE_HOME", "PYTEST_CURRENT_TEST"})
+
+
+def server_for(environment: Mapping[str, str]) -> AnsibleServer:
+    """Return the server for runs with that environment, started if there is none."""
+    fixed = {name: value for name, value in environment.items() if name not in _OF_A_RUN}
+    key = tuple(sorted(fixed.items()))
+    server = _SERVERS.pop(key, None) or AnsibleServer(fixed)
+    _SERVERS[key] = server
+    while len(_SERVERS) > _SERVERS_KEPT:
+        _SERVERS.pop(next(iter(_SERVERS))).close()
+    return server
+
+
+@atexit.register
+def _close_servers() -> None:
+    """End all servers."""
+    while _SERVERS:
+        _SERVERS.popitem()[1].close()
+
+
 @dataclass(frozen=True)
 class Run:
     """What an Ansible run did: its exit code, its output, and the result of each task on each host."""
@@ -318,9 +394,13 @@ class Ansible:
         self.runs += 1
         record = self.directory / f"record-{self.runs}.jsonl"
         record.touch()
-        (self.directory / "ansible.cfg").touch()
+        config = self.directory / "ansible.cfg"
+        config.touch()
         environment = self.environment({**env, "RECORD_FILE": str(record)})
-        done = run(*command, check=False, env=environment, cwd=self.directory, timeout=timeout)
+        if env or config.stat().st_size:
+            done = run(*command, check=False, env=environment, cwd=self.directory, timeout=timeout)
+        else:
+            done = server_for(environment).run(command, environment, self.directory, timeout)
         lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
         recaps = [line["recap"] for line in lines if "recap" in line]
         tasks = [line for line in lines if "task" in line]
