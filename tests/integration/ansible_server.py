@@ -63,8 +63,9 @@ def serve_one(connection: socket.socket) -> None:
 
 def serve(listener: socket.socket) -> None:
     """Serve each connection in a process of its own until standard input ends."""
+    waited_for: list[Any] = [listener, 0]
     while True:
-        ready, _writable, _failed = select.select([listener, 0], [], [])
+        ready, _writable, _failed = select.select(waited_for, [], [])
         if 0 in ready:
             return
         connection, _address = listener.accept()
