@@ -140,7 +140,7 @@ def test_our_own_authority_is_known_by_its_key(
 ) -> None:
     """A certificate that was issued anew for the same key, say for more days, is no other CA."""
     again = _authority.AuthoritySpec("Docker Remote API CA", 99, "ecdsa_p256")
-    renewed = _authority._new_certificate(authority.key, again, NOW)
+    renewed = _authority.new_certificate(authority.key, again, NOW)
     Path(present.ca_certificate).write_text(certificates.to_pem([renewed]))
     done = adopt(machine, present, "fail")
     assert (done.spec, done.trusted) == (machine.spec, ())
