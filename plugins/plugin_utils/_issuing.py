@@ -32,7 +32,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     store,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
 
 CLIENTS = "clients"
 # Certificates of CAs that are not ours, a file for each host: those that the host trusts besides ours, and those of the
@@ -130,16 +130,17 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
 def unnamed_clients(path: str, named: t.Iterable[str], now: datetime) -> t.Iterator[str]:
     """Yield a warning for each client in the CA's directory that is not named and whose certificate is still valid.
 
-    Docker reads no revocation list, so such a client is let in until its certificate ends.
+    Docker reads no revocation list, so such a client is let in until its certificate ends, or its CA is replaced.
     """
-    folder = os.path.join(path, CLIENTS)
+    folder, retired = os.path.join(path, CLIENTS), _rotation.retired(path)
     for name in sorted(set(os.listdir(folder)).difference(named)) if os.path.isdir(folder) else ():
         file = os.path.join(folder, name, "cert.pem")
         try:
-            end = certificates.not_after(certificates.load_bundle(read_file(file) or b"", file)[0])
+            certificate = certificates.load_bundle(read_file(file) or b"", file)[0]
         except RemoteApiError:
             continue
-        if end > now:
+        end = certificates.not_after(certificate)
+        if end > now and not certificates.find_anchor([certificate], retired):
             yield f"{file}: this client is not in the list of clients, and is let in until {certificates.iso(end)}."
 
 

@@ -215,6 +215,6 @@ rotation_too_early = TlsError.text(
 old_authority_needed = TlsError.text(
     "{path}",
     "it is too early for {phase}, as these have no certificate of the new CA yet: {names}",
-    "Run the playbook rotate_authority again for a host that was away, issue a client's certificate anew, or wait for "
-    "its end. Remove the named file of a machine or client that is gone.",
+    "Run the playbook rotate_authority without a phase for a host that was away, issue a client's certificate anew, or "
+    "wait for its end. Remove the named file of a machine or client that is gone.",
 )

@@ -14,6 +14,7 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
     PASSPHRASE,
     Stage,
     authority,
+    server,
 )
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
@@ -73,7 +74,7 @@ def test_a_stolen_key_is_dropped_and_every_host_that_still_trusts_it_is_named_at
     dropped = rotate(stage, "-e", "phase=now", "--limit", "web1")
     assert dropped.rc != 0
     assert "they still trust the stolen key: web1, web2." in dropped.messages("web1")[-1]
-    assert "web1, web2" in dropped.stdout.partition("PLAY RECAP")[0][-500:]
+    assert "key: web1, web2." in dropped.stdout.partition("PLAY RECAP")[0][-500:]
     assert authorities(admin / "ca.pem") == 1
     assert openssl("verify", "-CAfile", admin / "ca.pem", admin / "cert.pem").endswith(": OK\n")
     assert not openssl("verify", "-CAfile", old, admin / "cert.pem", check=False).endswith(": OK\n")
@@ -103,3 +104,25 @@ def test_the_module_tells_how_far_it_is(stage: Stage) -> None:
     plain = stage.play(authority(), variables=ABSENT)
     assert not plain.result("web1", AUTHORITY)["changed"]
     assert "rotation" not in plain.result("web1", AUTHORITY)
+
+
+def test_the_module_certificate_follows(stage: Stage) -> None:
+    """Servers move to the new CA at once, clients once it signs for them."""
+    stage.play(authority(), server(), variables={"ansible_connection": "local"})
+    old = stage.path / "old.pem"
+    old.write_bytes((stage.pki / "ca.pem").read_bytes())
+    client = server(usage="client", common_name="ci", names=None, directory=str(stage.path / "hosts/ci"))
+    moved = stage.play(authority(phase="start"), server(), client)
+    assert moved.rc == 0, moved.output
+
+    def issued_by_old(file: Path) -> bool:
+        return openssl("verify", "-CAfile", old, file, check=False).endswith(": OK\n")
+
+    certificates = stage.host() / "server-cert.pem", stage.path / "hosts/ci/cert.pem"
+    assert [issued_by_old(file) for file in certificates] == [False, True]
+    for file in certificates:
+        assert authorities(file.parent / "ca.pem") == 2
+        assert openssl("verify", "-CAfile", file.parent / "ca.pem", file).endswith(": OK\n")
+    assert stage.play(server(), client).changed("web1") == 0
+    assert stage.play(authority(phase="clients"), server(), client).changed("web1") == 2
+    assert [issued_by_old(file) for file in certificates] == [False, False]

@@ -373,3 +373,9 @@ def test_the_old_ca_issues_clients_that_must_be_refused_while_its_key_is_left(pk
     assert not accepts(pki / "ca.pem", tmp_path / "client.pem")
     carry_out(pki, "finish")
     assert _rotation.old_authority(str(pki), PASSPHRASE, NOW) is None
+
+
+def test_a_client_of_a_ca_that_was_dropped_is_not_told_of_as_let_in(pki: Path) -> None:
+    assert len(list(_issuing.unnamed_clients(str(pki), [], NOW))) == 1
+    carry_out(pki, "now")
+    assert not list(_issuing.unnamed_clients(str(pki), [], NOW))
