@@ -22,6 +22,8 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
     openssl,
 )
 
+# The child does nothing but the few file operations of a step.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 NOW = datetime.now(UTC)
 CLIENT = {"days": None, "hours": None, "key_type": None, "subject": None, "directory": None}
 # The phases of a planned replacement, in their order.
