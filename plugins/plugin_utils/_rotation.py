@@ -126,12 +126,13 @@ def old_authority(path: str, passphrase: str | None, now: datetime) -> _authorit
 
     Raises RemoteApiError.
     """
-    previous_path = os.path.join(path, PREVIOUS_KEY_FILE)
-    if not os.path.lexists(previous_path) or read(path, passphrase).state != RETIRED:
+    previous = _key(os.path.join(path, PREVIOUS_KEY_FILE), passphrase)
+    if previous is None:
         return None
-    previous = _key(previous_path, passphrase)
-    certificate = _of_key(retired(path), previous)
-    if previous is None or certificate is None or certificates.not_after(certificate) <= now:
+    bundle_path = os.path.join(path, _authority.CERTIFICATE_FILE)
+    trusted = certificates.load_bundle(read_file(bundle_path) or b"", bundle_path)
+    certificate = None if _of_key(trusted, previous) else _of_key(retired(path), previous)
+    if certificate is None or certificates.not_after(certificate) <= now:
         return None
     return _authority.Authority(certificate, previous, (certificate,), None)
 
