@@ -136,6 +136,12 @@ def test_a_stolen_key_opens_no_host_but_those_that_are_named_at_the_end(
     pki = module_ansible.directory / ".docker_remote_api"
     admin, thief = pki / "clients/admin", tmp_path / "thief"
     shutil.copytree(admin, thief)
+    gone = {
+        "usage": "server", "names": ["gone.example.com"], "directory": str(tmp_path / "gone"), "run_on": "controller",
+        "ca_path": str(pki), "ca_passphrase": VARIABLES["docker_remote_api_ca_passphrase"],
+    }  # fmt: skip
+    task = {"dockerfleet.remote_api.certificate": gone}
+    assert module_ansible.playbook([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]).rc == 0
     before = [starts(host) for host in hosts]
     # The first host of all, whose failure would stop a roll of another kind.
     digest = broken.sh("md5sum < /etc/docker/ca.pem")
@@ -161,6 +167,12 @@ def test_a_stolen_key_opens_no_host_but_those_that_are_named_at_the_end(
     assert (mended.rc, mended.changed(fine)) == (0, 0), mended.output
     assert [let_in(broken, client) for client in (admin, thief)] == [True, False]
     assert (pki / "ca-key.previous.pem").exists()
+    waiting = module_ansible.playbook(ROTATE, hosts, "-e", "phase=now", variables=VARIABLES)
+    assert waiting.rc == 2, waiting.output
+    (message,) = waiting.messages(broken)
+    assert ": server gone.example.com (until " in message
+    (file,) = {word.strip(",).;") for word in message.split() if "/issued/" in word}
+    Path(file).unlink()
     done = module_ansible.playbook(ROTATE, hosts, "-e", "phase=now", variables=VARIABLES)
     assert done.rc == 0, done.output
     assert "It has been replaced." in said(done)

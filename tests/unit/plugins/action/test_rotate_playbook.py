@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Run
@@ -19,10 +20,11 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
 
-def rotate(stage: Stage, *arguments: str, **variables: str) -> Run:
-    """Run the playbook for two hosts that are away."""
+def rotate(stage: Stage, *arguments: str, web2: Mapping[str, str] | None = None, **variables: str) -> Run:
+    """Run the playbook for two hosts that are away, the second with variables of its own."""
     known = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
-    hosts = {name: {**ABSENT, "ansible_host": "127.0.0.9", "ansible_port": 9} for name in ("web1", "web2")}
+    away = {**ABSENT, "ansible_host": "127.0.0.9", "ansible_port": 9}
+    hosts = {"web1": away, "web2": {**away, **(web2 or {})}}
     return stage.ansible.playbook(
         "dockerfleet.remote_api.rotate_authority",
         (),
@@ -126,3 +128,12 @@ def test_the_module_certificate_follows(stage: Stage) -> None:
     assert stage.play(server(), client).changed("web1") == 0
     assert stage.play(authority(phase="clients"), server(), client).changed("web1") == 2
     assert [issued_by_old(file) for file in certificates] == [False, False]
+
+
+def test_each_group_has_its_own_ca(stage: Stage) -> None:
+    other = stage.path / "other"
+    stage.play(authority(), authority(path=str(other)), variables=ABSENT)
+    own = {"docker_remote_api_pki_dir": str(other)}
+    started = rotate(stage, "-e", "phase=start", web2=own)
+    assert (started.rc, started.changed("web1"), started.changed("web2")) == (0, 1, 1), started.output
+    assert [authorities(pki / "ca.pem") for pki in (stage.pki, other)] == [2, 2]
