@@ -42,7 +42,7 @@ unit: prepare ## run the unit tests
 
 oldest: prepare ## run the unit tests, and check the playbooks, with the oldest ansible-core
 	@$(with) oldest pytest -n 2 -q tests/unit/plugins
-	@for playbook in secure audit client remove; do \
+	@for playbook in secure audit client remove rotate_authority; do \
 	    $(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.$$playbook; done
 
 # Four files at a time: most of their time goes by waiting for daemons and hosts.

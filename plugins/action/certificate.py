@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
             options["ca_key"],
             options["ledger_dir"],
         )
-        bundle = source.trusted(now)
+        bundle = source.trusted(now, options["usage"])
         if not bundle and not self._task.check_mode:
             raise errors.not_there(path=options["ca_path"])
         signer = _Signer(source, bundle, wanted, validity.lifetime, now)
@@ -99,7 +99,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return _issuing.predict(first, signer.wanted, signer.bundle, signer.now + signer.lifetime)
         host = str((task_vars or {}).get("inventory_hostname"))
-        authority = signer.source.open(signer.now)
+        authority = signer.source.open(signer.now).signs_for(signer.wanted.usage)
         signed = _authority.sign_request(authority, str(csr), signer.wanted, signer.lifetime, signer.now, host)
         if signed.warning:
             self._display.warning(signed.warning)
@@ -114,7 +114,8 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             plan = deployment.plan(spec, now, generate_key=False)
         else:
-            plan = _issuing.ensure_here(spec, lambda: signer.source.open(now), signer.lifetime, now)
+            usage = signer.wanted.usage
+            plan = _issuing.ensure_here(spec, lambda: signer.source.open(now).signs_for(usage), signer.lifetime, now)
         result = self._result(plan)
         result.pop("csr")
         if self._task.check_mode and (plan.reasons or not signer.bundle):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec, certificates, library
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec, certificates, errors, library
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     path_here,
@@ -42,17 +42,30 @@ class ActionModule(ActionBase):
 
     def _ensure(self, options: dict[str, t.Any], now: datetime) -> dict[str, t.Any]:
         """Return the result for checked options. Raises RemoteApiError."""
+        states = self._rotate(options, now) if options["phase"] else None
         done = _issuing.ensure_authority(options, now, self._task.check_mode)
         for warning in done.warnings:
             self._display.warning(warning)
-        found = {"changed": done.changed, **_facts(done.authority), "clients": done.clients}
-        if done.changed and self._task.diff:
-            found["diff"] = _diff(options, done)
+        changed = done.changed or bool(states and states[0] != states[1])
+        found = {"changed": changed, **_facts(done.authority), "clients": done.clients}
+        if states:
+            found["rotation"] = states[1]
+        if changed and self._task.diff:
+            found["diff"] = _diff(options, done, states)
         return found
 
+    def _rotate(self, options: dict[str, t.Any], now: datetime) -> tuple[str, str]:
+        """Carry out the phase of replacing the CA; return the states before and after. Raises RemoteApiError."""
+        if options["ca_key"] is not None:
+            raise errors.rotation_of_text(phase=options["phase"])
+        spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
+        directory = _rotation.Directory(options["path"], options["passphrase"], options["ledger_dir"], spec)
+        before, after = _rotation.carry_out(directory, options["phase"], now, self._task.check_mode)
+        return before.state, after.state
 
-def _diff(options: dict[str, t.Any], done: _issuing.Ensured) -> dict[str, t.Any]:
-    """Return the diff: the public facts of the CA, and why clients' certificates are issued."""
+
+def _diff(options: dict[str, t.Any], done: _issuing.Ensured, states: tuple[str, str] | None) -> dict[str, t.Any]:
+    """Return the diff: the public facts of the CA, how far its replacement is, and why clients get certificates."""
     facts = {name: value for name, value in _facts(done.authority).items() if name != "certificate"}
     if done.authority is None:
         facts = {name: options[name] for name in ("common_name", "days", "key_type")}
@@ -60,6 +73,8 @@ def _diff(options: dict[str, t.Any], done: _issuing.Ensured) -> dict[str, t.Any]
     issued = {one["name"]: one["reasons"] for one in done.clients if one["changed"]}
     before: dict[str, t.Any] = facts if done.existed else {}
     after = {**facts, "clients": issued} if issued else facts
+    if states:
+        before, after = {**before, "rotation": states[0]}, {**after, "rotation": states[1]}
     return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 

@@ -22,7 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     names,
     profiles,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             sent = {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
             secured = _remote_api.needs_certificate(self._options)
             done = self._with_certificate(sent) if secured else self._run_module(sent)
-            return {**result, **self._verified(done)}
+            return {**result, **self._settled(self._verified(done))}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}
 
@@ -97,9 +97,11 @@ class ActionModule(ActionBase):
         changed = ensured.changed and not (ensured.authority is None and not self._task.check_mode)
         if self._options["ca_path"] is not None:
             sent["foreign_certificates"] = self._noted(_issuing.FOREIGN)
-        if ensured.authority:
-            sent["ca_certificate"] = certificates.to_pem(ensured.authority.bundle)
-        done = self._on_host(sent, ensured.authority, now)
+            sent["retired_certificates"] = certificates.to_pem(_rotation.retired(self._options["ca_path"]))
+        authority = ensured.authority and ensured.authority.signs_for("server")
+        if authority:
+            sent["ca_certificate"] = certificates.to_pem(authority.bundle)
+        done = self._on_host(sent, authority, now)
         if done.get("foreign_authority"):
             done["msg"] += f" Our CA is that of {self._options['ca_path'] or 'ca_certificate'}."
         elif not done.get("failed"):
@@ -219,11 +221,18 @@ class ActionModule(ActionBase):
             self._display.warning(warning)
         return done
 
+    def _is_due(self, done: dict[str, t.Any]) -> bool:
+        """Return whether something is left to do on the host."""
+        return bool(done.get("restart_due") or (self._only_look and done.get("due")))
+
+    def _settled(self, done: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result, which says whether the host is as it is asked for by now."""
+        return done if done.get("failed") else {**done, "settled": not self._is_due(done)}
+
     def _verified(self, done: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result with what verify found. Nothing is verified while something is due on the host."""
         options = self._options
-        due = done.get("restart_due") or (self._only_look and done.get("due"))
-        if options["verify_from"] == "none" or done.get("failed") or due:
+        if options["verify_from"] == "none" or done.get("failed") or self._is_due(done):
             return done
         arguments = {"listen": list(self._listen), "tls": options["tls"], "run_on": options["verify_from"]}
         if options["state"] == "absent":

@@ -19,7 +19,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.ver
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     path_here,
@@ -68,12 +68,12 @@ def _make_identities(params: dict[str, t.Any], now: datetime, opened: _authority
     """Return the clients that are to try the engine; a directory in ``ca_path`` becomes the path of its certificate.
 
     The CA, which may be open already, issues one that is to be let in, unless the options name one or there is no key.
-    Raises RemoteApiError.
+    One that it replaces issues another that is to be refused, while its key is left for that. Raises RemoteApiError.
     """
     directory = params["ca_path"] if os.path.isdir(params["ca_path"] or "") else None
     if directory:
         params["ca_path"] = os.path.join(directory, _authority.CERTIFICATE_FILE)
-    authority, stranger = opened, None
+    authority, old, stranger = opened, None, None
     if authority is None and not params["client_cert"] and not params["cert_path"]:
         if params["ca_key"]:
             authority = _authority.open_authority_from_text(
@@ -83,7 +83,10 @@ def _make_identities(params: dict[str, t.Any], now: datetime, opened: _authority
             authority = _authority.open_authority(directory, params["ca_passphrase"], now)
     if params["negative_checks"]:
         stranger = _client_of(_authority.ephemeral_authority(now), now)
-    return Identities(_client_of(authority, now) if authority else None, stranger)
+        if directory and params["ca_passphrase"]:
+            old = _rotation.old_authority(directory, params["ca_passphrase"], now)
+    client, retired = (_client_of(one, now) if one else None for one in (authority, old))
+    return Identities(client, stranger, retired)
 
 
 def _client_of(authority: _authority.Authority, now: datetime) -> bytes:

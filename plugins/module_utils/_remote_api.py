@@ -70,6 +70,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "on_unread_options": {"type": "str", "choices": ["fail", "adopt", "discard"], "default": "fail"},
     "on_foreign_authority": {"type": "str", "choices": ["fail", "trust", "replace"], "default": "fail"},
     "foreign_certificates": {"type": "str"},
+    "retired_certificates": {"type": "str"},
     "required_names": {"type": "list", "elements": "str", "default": []},
     "live_restore": {"type": "bool"},
     "restart": {"type": "bool", "default": True},

@@ -46,6 +46,7 @@ options:
       - C(ca.pem) holds what hosts and clients trust. While an authority is being replaced, these are two
         certificates, and the one to which the key belongs signs. C(ca-key.pem) is the encrypted key. C(issued/) has a
         copy of every certificate that was signed, called by its serial number.
+      - C(ca-key.next.pem), C(ca-key.previous.pem) and C(retired/) are there for O(phase).
       - With O(ca_key), only C(clients/) is kept in it, and without O(clients) it is not needed.
     type: path
   passphrase:
@@ -127,6 +128,31 @@ options:
     description: A client's certificate with less than this number of days left is issued again.
     type: int
     default: 30
+  phase:
+    description:
+      - A phase of replacing the authority by a new one, which gets O(common_name), O(days) and O(key_type). The
+        playbook C(dockerfleet.remote_api.rotate_authority) goes through them, with all hosts, and one restart of each
+        at a time.
+      - How far the replacement is, is told by the files in O(path) alone. So a phase that was carried out already
+        changes nothing, and one that was killed is finished by the next run. Without this option none of it is changed.
+      - Not possible with O(ca_key).
+    type: str
+    choices:
+      start: >-
+        Make a new authority. Clients get both certificates in C(ca.pem), and servers get certificates of the new one
+        from now on.
+      clients: >-
+        Let the new one sign for clients, too. Fails, and names them, if C(issued/) has servers that have no certificate
+        of the new one.
+      retire: >-
+        Let nobody trust the old one any more. Fails, and names them, if C(issued/) has servers or clients that have no
+        certificate of the new one.
+      now: >-
+        Do all that at once, since the old key was stolen. Clients get certificates of the new one. Whoever has one of
+        the old one is refused by each host as soon as that has been configured anew.
+      finish: >-
+        Remove the key of the old one, which until then proves that hosts refuse its clients. Its certificate stays in
+        C(retired/), by which a host that slept through it all is recognised. Fails as V(clients) does.
 seealso:
   - module: dockerfleet.remote_api.certificate
 """
@@ -143,6 +169,15 @@ EXAMPLES = r"""
   run_once: true
   register: authority
 
+- name: Make a new authority that is trusted beside the old one, for instance to hand C(ca.pem) out to clients elsewhere
+  dockerfleet.remote_api.certificate_authority:
+    path: "{{ inventory_dir }}/.docker_remote_api"
+    passphrase: "{{ vault_ca_passphrase }}"
+    clients:
+      - name: admin
+    phase: start
+  run_once: true
+
 - name: Say until when it is valid
   ansible.builtin.debug:
     msg: "The authority ends on {{ authority.not_after }}"
@@ -150,6 +185,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+rotation:
+  description:
+    - How far the replacement of the authority is. With V(hosts), servers are moved to the new one, and all trust both.
+      With V(clients), clients have been moved, too. With V(retired), hosts are to drop the old one. With V(none), it is
+      done.
+    - In check mode, how far it would be.
+  returned: success and O(phase) is given
+  type: str
+  sample: hosts
 clients:
   description: What was done for each of the O(clients).
   returned: success

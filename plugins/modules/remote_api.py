@@ -248,6 +248,11 @@ options:
     description:
       - Certificates of CAs (PEM) that the host is to trust besides ours. The controller's half sets this.
     type: str
+  retired_certificates:
+    description:
+      - Certificates of CAs of ours (PEM) that were replaced. A host that trusts one is moved to the present one. The
+        controller's half sets this.
+    type: str
   required_names:
     description:
       - The names that a certificate must have that is not of our CA. The controller's half sets this.
@@ -326,6 +331,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+settled:
+  description:
+    - Whether the host is as it is asked for by now. It is not if something was found to be due and left undone, as in
+      check mode and with O(plan_only), or if a restart is still due.
+  returned: success
+  type: bool
+  sample: true
 due:
   description:
     - Whether anything had to be changed on the host. In check mode and with O(plan_only), whether anything would be.
@@ -485,7 +497,8 @@ def terms(options: dict[str, t.Any]) -> adoption.Terms:
     from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import adoption, names
 
     required = names.normal_names(options["required_names"])
-    return adoption.Terms(options["on_foreign_authority"], options["foreign_certificates"] or "", required)
+    known, retired = (options[name] or "" for name in ("foreign_certificates", "retired_certificates"))
+    return adoption.Terms(options["on_foreign_authority"], known, required, retired)
 
 
 def certificate_spec(options: dict[str, t.Any]) -> deployment.CertificateSpec:

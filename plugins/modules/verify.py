@@ -15,6 +15,8 @@ description:
     open to everybody (C(engine_warnings)); that a client without a certificate is refused (C(anonymous_refused)), and
     one with a certificate of another CA (C(foreign_certificate_refused)), and plain HTTP (C(plain_http_refused)); and
     that port 2375 is closed (C(insecure_port_closed)).
+  - While a CA is being replaced and hosts are to drop the old one, a client of the old one must be refused, too
+    (C(retired_certificate_refused)). That takes O(ca_path) and O(ca_passphrase), and the old key in that directory.
   - Without TLS it checks only C(info) and C(engine_warnings).
   - The task fails if a check does, and says which one and what to do.
 author:

@@ -74,13 +74,15 @@ class Certificate:
 class Trust:
     """A CA: where its certificates come from, they themselves, and every certificate that it issued.
 
-    ``clients`` has the names of the clients that are still wanted, None if that is not known.
+    ``clients`` has the names of the clients that are still wanted, None if that is not known. ``retired`` has the
+    certificates of the CAs that it replaced.
     """
 
     name: str
     bundle: tuple[x509.Certificate, ...]
     issued: tuple[x509.Certificate, ...] = ()
     clients: frozenset[str] | None = None
+    retired: tuple[x509.Certificate, ...] = ()
 
     @functools.cached_property
     def servers(self) -> dict[x509.Name, list[x509.Certificate]]:
@@ -228,7 +230,10 @@ def _trust_faults(certificate: x509.Certificate, host: Host) -> list[Fault]:
     faults: list[Fault] = []
     trust = host.trust
     anchor = certificates.find_anchor([certificate], trust.bundle) if trust else None
-    if trust and trust.bundle and anchor is None:
+    if trust and anchor is None and certificates.find_anchor([certificate], trust.retired):
+        reason = f"it was issued by {certificates.issuer(certificate)}, which was replaced: its clients still get in"
+        faults.append((WARNING, "retired_issuer", reason))
+    elif trust and trust.bundle and anchor is None:
         reason = f"it was issued by {certificates.issuer(certificate)}, and not by the CA in {trust.name}"
         faults.append((WARNING, "wrong_issuer", reason))
     if anchor is not None and certificates.not_after(anchor) < certificates.not_after(certificate):
@@ -390,7 +395,7 @@ def judge_clients(trust: Trust, inventory: str, warn_below: int, now: datetime) 
     """
     by_name: dict[str, list[x509.Certificate]] = {}
     for content in trust.issued:
-        if is_client(content):
+        if is_client(content) and not certificates.find_anchor([content], trust.retired):
             by_name.setdefault(certificates.common_name(content), []).append(content)
     findings: list[Finding] = []
     judged: list[Certificate] = []

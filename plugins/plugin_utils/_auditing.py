@@ -39,7 +39,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _authority, _issuing, _rotation
 
 # Most of the time of an examination is spent waiting, up to seconds for each port that does not answer.
 _THREADS = 64
@@ -141,7 +141,8 @@ def load_ca(source: _authority.AuthoritySource, cert_path: str | None, now: date
         own = certificates.load_bundle(read_file(client.certificate) or b"", client.certificate)[0]
         issued = issued if own in issued else (*issued, own)
     names = _client_names(source.path, cert_path)
-    trust = _audit.Trust(name, bundle, issued, names) if bundle or issued else None
+    retired = _rotation.retired(source.path) if source.path else ()
+    trust = _audit.Trust(name, bundle, issued, names, retired) if bundle or issued else None
     return Ca(source.path, trust, _open(source, bundle, now), client, warnings)
 
 

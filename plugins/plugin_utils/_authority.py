@@ -8,6 +8,7 @@
 
 Its directory has three parts. ``ca.pem`` is what hosts and clients trust: one certificate, or two while a CA is being
 replaced. ``ca-key.pem`` is the encrypted key of one of them. ``issued/`` has a copy of each certificate that it signed.
+While a CA is being replaced there is a second key, see _rotation.py.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names 
 
 CERTIFICATE_FILE = "ca.pem"
 KEY_FILE = "ca-key.pem"
+# The key of a new CA: once its certificate is in ca.pem, it signs what servers get, and ca-key.pem what clients get.
+NEXT_KEY_FILE = "ca-key.next.pem"
 LEDGER = "issued"
 IGNORE_FILE = ".gitignore"
 
@@ -68,7 +71,7 @@ SHARED = (
 
 _IGNORED = """\
 # Whoever has a client's private key is root on the hosts of the fleet: it stays out of version control.
-# The CA's key is encrypted. Ignore ca-key.pem as well unless its passphrase withstands guessing.
+# The CA's key is encrypted. Ignore ca-key*.pem as well unless its passphrase withstands guessing.
 /clients/*/*key.pem*
 .remote_api.lock
 """
@@ -88,17 +91,23 @@ class Authority:
     """An opened CA: its certificate and key, the bundle to be trusted (its own certificate first), and its ledger.
 
     ``ledger_dir`` is the directory that gets a copy of each certificate issued; None: no copies are kept.
+    ``successor`` is the CA that takes its place, None if it is not being replaced: it signs what servers get already.
     """
 
     certificate: x509.Certificate
     key: keys.PrivateKey
     bundle: tuple[x509.Certificate, ...]
     ledger_dir: str | None
+    successor: Authority | None = None
 
     @property
     def strict(self) -> bool:
         """Whether strict clients, such as Python 3.13, accept the certificate as it is."""
         return profiles.is_strict(self.certificate)
+
+    def signs_for(self, usage: str) -> Authority:
+        """Return the CA that signs for this usage, ``server`` or ``client``: itself, or its successor."""
+        return self.successor if usage == "server" and self.successor else self
 
 
 @dataclass(frozen=True)
@@ -141,10 +150,10 @@ class AuthoritySource:
             return open_authority_from_text(self.certificate or "", self.key, self.passphrase, now, self.ledger_dir)
         return open_authority(str(self.path), self.passphrase, now, self.ledger_dir)
 
-    def trusted(self, now: datetime) -> tuple[x509.Certificate, ...]:
+    def trusted(self, now: datetime, usage: str) -> tuple[x509.Certificate, ...]:
         """Return what hosts and clients trust; see trusted(). Raises RemoteApiError."""
         if self.key is None:
-            return trusted(str(self.path), self.passphrase, now)
+            return trusted(str(self.path), self.passphrase, now, usage)
         bundle = certificates.load_bundle((self.certificate or "").encode(), "ca_certificate")
         if len(bundle) > 1:
             return self.open(now).bundle
@@ -179,7 +188,7 @@ def _is_whole(body: bytes) -> bool:
     return len(data) == 2 + size + int.from_bytes(data[2 : 2 + size], "big")
 
 
-def _load_key(content: bytes, path: str, passphrase: str | None, *, encrypted: bool = True) -> keys.PrivateKey:
+def load_key(content: bytes, path: str, passphrase: str | None, *, encrypted: bool = True) -> keys.PrivateKey:
     """Return the private key in PEM text; ``encrypted``: refuse one that is not. ``path`` names the text in errors.
 
     Raises TlsError, telling a wrong passphrase from a broken file.
@@ -292,9 +301,19 @@ def _open(
 ) -> Authority:
     """Return the authority that the two files' contents make up. Raises RemoteApiError."""
     certificate_path, key_path = os.path.join(path, CERTIFICATE_FILE), os.path.join(path, KEY_FILE)
-    key = _load_key(key_pem, key_path, passphrase)
+    key = load_key(key_pem, key_path, passphrase)
     bundle = _assemble(certificate_pem, certificate_path, key, key_path, now)
-    return Authority(bundle[0], key, bundle, ledger_dir or os.path.join(path, LEDGER))
+    ledger_dir = ledger_dir or os.path.join(path, LEDGER)
+    next_path = os.path.join(path, NEXT_KEY_FILE)
+    next_pem = read_file(next_path) if len(bundle) > 1 else None
+    successor = None
+    if next_pem is not None:
+        next_key = load_key(next_pem, next_path, passphrase)
+        # Without a certificate in the bundle it only waits: nobody trusts it yet.
+        if any(certificates.matches_key(one, next_key) for one in bundle[1:]):
+            trust = _assemble(certificate_pem, certificate_path, next_key, next_path, now)
+            successor = Authority(trust[0], next_key, trust, ledger_dir)
+    return Authority(bundle[0], key, bundle, ledger_dir, successor)
 
 
 def open_authority_from_text(
@@ -305,7 +324,7 @@ def open_authority_from_text(
     The key may be unencrypted; then the passphrase is not used. Raises RemoteApiError, which names the texts
     ``ca_certificate`` and ``ca_key``, if the passphrase does not open the key or the CA cannot sign now.
     """
-    key = _load_key(key_pem.encode(), "ca_key", passphrase, encrypted=False)
+    key = load_key(key_pem.encode(), "ca_key", passphrase, encrypted=False)
     bundle = _assemble(certificate_pem.encode(), "ca_certificate", key, "ca_key", now)
     return Authority(bundle[0], key, bundle, ledger_dir)
 
@@ -323,8 +342,8 @@ def open_authority(path: str, passphrase: str | None, now: datetime, ledger_dir:
     return _open(path, key, certificate, passphrase, now, ledger_dir)
 
 
-def trusted(path: str, passphrase: str | None, now: datetime) -> tuple[x509.Certificate, ...]:
-    """Return what hosts and clients trust, the certificate that signs first; empty when there is no authority.
+def trusted(path: str, passphrase: str | None, now: datetime, usage: str) -> tuple[x509.Certificate, ...]:
+    """Return what hosts and clients trust, the certificate that signs for the usage first; empty without an authority.
 
     The key stays closed, which saves its costly decryption, unless several certificates leave a doubt about which
     of them signs. Raises RemoteApiError.
@@ -337,7 +356,7 @@ def trusted(path: str, passphrase: str | None, now: datetime) -> tuple[x509.Cert
     where = os.path.join(path, CERTIFICATE_FILE)
     bundle = certificates.load_bundle(certificate, where)
     if len(bundle) > 1:
-        return _open(path, key, certificate, passphrase, now).bundle
+        return _open(path, key, certificate, passphrase, now).signs_for(usage).bundle
     _check_certificate(bundle[0], where, now)
     return bundle
 
@@ -348,7 +367,7 @@ def _mark(key: keys.PublicKey) -> x509.NameAttribute[str]:
     return x509.NameAttribute(NameOID.SERIAL_NUMBER, digest[:32])
 
 
-def _new_certificate(key: keys.PrivateKey, spec: AuthoritySpec, now: datetime) -> x509.Certificate:
+def new_certificate(key: keys.PrivateKey, spec: AuthoritySpec, now: datetime) -> x509.Certificate:
     """Return a self-signed certificate for a new CA.
 
     A part of the subject comes from the key: two CAs with one name would be mixed up by clients that trust both
@@ -399,7 +418,16 @@ def _unfinished_key(path: str, passphrase: str) -> keys.PrivateKey | None:
     if key is None or certificate is not None or others:
         _check_halves(path, key, certificate)
         return None
-    return _load_key(key, os.path.join(path, KEY_FILE), passphrase)
+    return load_key(key, os.path.join(path, KEY_FILE), passphrase)
+
+
+def write_new_key(path: str, passphrase: str, key_type: str) -> keys.PrivateKey:
+    """Write a new key, encrypted, and return it. Raises RemoteApiError."""
+    key = keys.generate(key_type)
+    encryption = serialization.BestAvailableEncryption(_secret(passphrase))
+    content = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    write_atomically(path, content, mode=0o600)
+    return key
 
 
 def _make(path: str, passphrase: str, spec: AuthoritySpec, now: datetime, key: keys.PrivateKey | None) -> None:
@@ -408,11 +436,8 @@ def _make(path: str, passphrase: str, spec: AuthoritySpec, now: datetime, key: k
     for file in (key_path, certificate_path):
         remove_leftovers(file)
     if key is None:
-        key = keys.generate(spec.key_type)
-        encryption = serialization.BestAvailableEncryption(_secret(passphrase))
-        content = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-        write_atomically(key_path, content, mode=0o600)
-    certificate = certificates.to_pem([_new_certificate(key, spec, now)])
+        key = write_new_key(key_path, passphrase, spec.key_type)
+    certificate = certificates.to_pem([new_certificate(key, spec, now)])
     write_atomically(certificate_path, certificate.encode(), mode=0o644)
 
 
@@ -432,6 +457,12 @@ def _protect(path: str, check_mode: bool) -> bool:
     return changed
 
 
+def check_spec(spec: AuthoritySpec) -> None:
+    """Raise TlsError unless a CA can be made like that."""
+    profiles.validity(spec.days, None, 0)
+    choose_common_name(spec.common_name, ())
+
+
 def ensure(
     path: str,
     passphrase: str | None,
@@ -446,8 +477,7 @@ def ensure(
     is there is ever overwritten. Raises RemoteApiError for all that prevents it.
     """
     secret = _secret(passphrase).decode()
-    profiles.validity(spec.days, None, 0)
-    choose_common_name(spec.common_name, ())
+    check_spec(spec)
     made = False
     if None in _present(path):
         if check_mode:
@@ -542,7 +572,7 @@ def ephemeral_client(authority: Authority, now: datetime) -> tuple[bytes, bytes]
 def ephemeral_authority(now: datetime) -> Authority:
     """Return a CA that nobody trusts, for one check by this process that its clients are refused."""
     key = keys.generate("ecdsa_p256")
-    certificate = _new_certificate(key, AuthoritySpec("CA that nobody trusts", 1, "ecdsa_p256"), now)
+    certificate = new_certificate(key, AuthoritySpec("CA that nobody trusts", 1, "ecdsa_p256"), now)
     return Authority(certificate, key, (certificate,), None)
 
 
@@ -565,21 +595,26 @@ __all__ = (
     "CERTIFICATE_FILE",
     "KEY_FILE",
     "LEDGER",
+    "NEXT_KEY_FILE",
     "Authority",
     "AuthorityResult",
     "AuthoritySource",
     "AuthoritySpec",
     "SignedCertificate",
+    "check_spec",
     "end_of",
     "ensure",
     "ephemeral_authority",
     "ephemeral_client",
     "exists",
     "issue",
+    "load_key",
+    "new_certificate",
     "open_authority",
     "open_authority_from_text",
     "prepare_directory",
     "sign_request",
     "trusted",
     "warnings",
+    "write_new_key",
 )

@@ -32,7 +32,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     store,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
 
 CLIENTS = "clients"
 # Certificates of CAs that are not ours, a file for each host: those that the host trusts besides ours, and those of the
@@ -130,16 +130,17 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
 def unnamed_clients(path: str, named: t.Iterable[str], now: datetime) -> t.Iterator[str]:
     """Yield a warning for each client in the CA's directory that is not named and whose certificate is still valid.
 
-    Docker reads no revocation list, so such a client is let in until its certificate ends.
+    Docker reads no revocation list, so such a client is let in until its certificate ends, or its CA is replaced.
     """
-    folder = os.path.join(path, CLIENTS)
+    folder, retired = os.path.join(path, CLIENTS), _rotation.retired(path)
     for name in sorted(set(os.listdir(folder)).difference(named)) if os.path.isdir(folder) else ():
         file = os.path.join(folder, name, "cert.pem")
         try:
-            end = certificates.not_after(certificates.load_bundle(read_file(file) or b"", file)[0])
+            certificate = certificates.load_bundle(read_file(file) or b"", file)[0]
         except RemoteApiError:
             continue
-        if end > now:
+        end = certificates.not_after(certificate)
+        if end > now and not certificates.find_anchor([certificate], retired):
             yield f"{file}: this client is not in the list of clients, and is let in until {certificates.iso(end)}."
 
 
@@ -185,6 +186,17 @@ def _trusted_by_clients(
     return (*authority.bundle, *certificates.without(found, authority.bundle))
 
 
+def _signer(authority: _authority.Authority, path: str) -> _authority.Authority:
+    """Return the CA that signs for the client whose certificate is in the file.
+
+    It is the one that takes the CA's place if that has signed for the client already. Raises FilesError.
+    """
+    successor = authority.successor
+    chain = certificates.load_usable(read_file(path) or b"") if successor else ()
+    moved = chain and successor and certificates.is_issued_by(chain[0], successor.certificate)
+    return successor if successor and moved else authority
+
+
 def ensure_client(
     client: Client,
     authority: _authority.Authority | None,
@@ -200,6 +212,9 @@ def ensure_client(
     if bundle is None:
         bundle = authority.bundle if authority else ()
     paths = [os.path.join(client.directory, name) for name in argspec.FILE_NAMES["client"]]
+    signer = authority and _signer(authority, paths[1])
+    if signer is not None and signer is not authority:
+        bundle = (signer.certificate, *certificates.without(bundle, [signer.certificate]))
     spec = deployment.CertificateSpec(
         profile=client.profile,
         paths=store.CertificatePaths(*paths),
@@ -210,13 +225,12 @@ def ensure_client(
         rekey=False,
         renew_before=client.validity.renew_before,
     )
-
-    if authority is None or check_mode:
+    if signer is None or check_mode:
         plan = deployment.plan(spec, now, generate_key=False)
     else:
-        plan = ensure_here(spec, lambda: authority, client.validity.lifetime, now)
+        plan = ensure_here(spec, lambda: signer, client.validity.lifetime, now)
     result = plan.result(diff=False)
-    if authority is None or (check_mode and plan.reasons):
+    if signer is None or (check_mode and plan.reasons):
         result = predict(result, spec.profile, bundle, now + client.validity.lifetime)
     names = ("changed", "issued", "reasons", "not_after", "serial")
     return {"name": client.name, "directory": client.directory, **{name: result[name] for name in names}}, plan.warnings

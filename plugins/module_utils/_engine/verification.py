@@ -64,10 +64,14 @@ CLOSED_PORT_WAIT = 3.0
 
 @dataclass(frozen=True)
 class Identities:
-    """PEM texts of clients, each a certificate and its key: one to be let in, and one that another CA has signed."""
+    """PEM texts of clients, each a certificate and its key.
+
+    ``client`` is to be let in, ``stranger`` is of a CA that nobody trusts, and ``retired`` of one that was replaced.
+    """
 
     client: bytes | None = None
     stranger: bytes | None = None
+    retired: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ class _Verification:
         if local or info:
             self.checks.append(_check_warnings(local or info, connection))
         if self._params["negative_checks"] and connection.tls is not None:
-            self.checks.extend(_check_strangers(connection, connection.tls, self._identities.stranger))
+            self.checks.extend(_check_strangers(connection, connection.tls, self._identities))
         return info
 
     def _check_insecure_ports(self) -> None:
@@ -304,15 +308,17 @@ def _is_meant(address: str, connection: Connection) -> bool:
 # --- what must be refused ----------------------------------------------------------------------------------------
 
 
-def _check_strangers(connection: Connection, tls: TlsOptions, stranger: bytes | None) -> list[Check]:
+def _check_strangers(connection: Connection, tls: TlsOptions, identities: Identities) -> list[Check]:
     """Return the results of trying what must be refused. The engine's own certificate does not matter here."""
     anonymous = replace(tls, verify=False, client_cert=None, client_key=None, client_pem=None)
     tries: list[tuple[str, str, TlsOptions | None]] = [
         ("anonymous_refused", "a client without a certificate", anonymous)
     ]
-    if stranger is not None:
-        foreign = replace(anonymous, client_pem=stranger)
-        tries.append(("foreign_certificate_refused", "a client with a certificate of another CA", foreign))
+    others = (
+        ("foreign_certificate_refused", "a client with a certificate of another CA", identities.stranger),
+        ("retired_certificate_refused", "a client with a certificate of the CA that was replaced", identities.retired),
+    )
+    tries += [(name, who, replace(anonymous, client_pem=pem)) for name, who, pem in others if pem is not None]
     tries.append(("plain_http_refused", "plain HTTP", None))
     return [_check_refused(name, who, replace(connection, tls=how)) for name, who, how in tries]
 

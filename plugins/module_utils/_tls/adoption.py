@@ -30,12 +30,13 @@ class Terms:
     """What may happen to CAs that are not ours. ``policy`` is one of POLICIES.
 
     ``known`` (PEM) are CAs that an earlier run was told to trust on this host. ``names`` are those that a server
-    certificate of somebody else must have.
+    certificate of somebody else must have. ``retired`` (PEM) are CAs of ours that were replaced.
     """
 
     policy: str = "fail"
     known: str = ""
     names: tuple[str, ...] = ()
+    retired: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Adoption:
 def adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms, now: datetime) -> Adoption:
     """Return what becomes of the TLS files that the daemon uses at present. Reads files and changes none.
 
-    A CA is ours if its key is. Raises ForeignAuthorityError for another one that must not be there by the terms, and
-    TlsError for a certificate that would stay and lacks names, or of which a part cannot be read.
+    A CA is ours if its key is, or was. Raises ForeignAuthorityError for another one that must not be there by the
+    terms, and TlsError for a certificate that would stay and lacks names, or of which a part cannot be read.
     """
     try:
         return _adopt(spec, present, terms, now)
@@ -66,10 +67,16 @@ def adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms, 
 
 def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms, now: datetime) -> Adoption:
     """Do what adopt() says. Raises UnreadableError, too."""
-    given = {"ca_certificate": spec.ca_certificate, "foreign_certificates": terms.known}
-    ours, known = (certificates.load_bundle(text.encode(), name) if text else () for name, text in given.items())
+    given = {
+        "ca_certificate": spec.ca_certificate,
+        "foreign_certificates": terms.known,
+        "retired_certificates": terms.retired,
+    }
+    ours, known, retired = (
+        certificates.load_bundle(text.encode(), name) if text else () for name, text in given.items()
+    )
     there = certificates.load_usable(read_file(present.ca_certificate) or b"")
-    foreign = certificates.without(there, ours)
+    foreign = certificates.without(there, (*ours, *retired))
     unknown = certificates.without(foreign, known)
     if unknown and terms.policy == "fail":
         made = _describe(ours) or "still to be made"

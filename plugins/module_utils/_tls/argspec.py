@@ -70,6 +70,7 @@ AUTHORITY: dict[str, dict[str, t.Any]] = {
     "clients": CLIENTS,
     "client_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
+    "phase": {"type": "str", "choices": ["start", "clients", "retire", "now", "finish"]},
 }
 
 AUTHORITY_RULES: dict[str, t.Any] = {

@@ -192,8 +192,29 @@ unusable = TlsError.text(
 out_of_date = TlsError.text(
     "{path}",
     "{cause}",
-    "If the controller's clock is right, make a new CA in another place and roll it out before the old one.",
+    "If the controller's clock is right, replace it: the playbook rotate_authority does so with phase=now.",
 )
 no_clients_directory = TlsError.text(
     "clients", "there is no directory for them, as the CA is given as text", "Set path, or give no clients."
+)
+
+# The replacement of a CA.
+rotation_of_text = TlsError.text(
+    "phase, {phase}",
+    "the CA is given as text, and how far its replacement is can be kept in the files of a directory alone",
+    "Change ca_certificate and ca_key by hand, in the steps that the guide to replacing a CA lists.",
+)
+no_rotation = TlsError.text(
+    "{path}", "no CA is being replaced here, so there is nothing to {phase}", "Begin with the phase start, or with now."
+)
+rotation_too_early = TlsError.text(
+    "{path}",
+    "it is too early for {phase}: the {state} are still being moved to the new CA",
+    "Run the playbook rotate_authority without a phase first, until it says that nobody is missing.",
+)
+old_authority_needed = TlsError.text(
+    "{path}",
+    "it is too early for {phase}, as these have no certificate of the new CA yet: {names}",
+    "Run the playbook rotate_authority without a phase for a host that was away, issue a client's certificate anew, or "
+    "wait for its end. Remove the named file of a machine or client that is gone.",
 )

@@ -165,6 +165,20 @@ def test_ledger_without_its_ca() -> None:
     assert finding.check == "ok"
 
 
+def test_ca_that_was_replaced_is_not_a_strangers() -> None:
+    retired = _audit.Trust("/pki/ca.pem", TRUST.bundle, retired=(make_ca("Old CA", signer=OTHER_KEY),))
+    (finding,) = judge(locked(make(issuer="Old CA", signer=OTHER_KEY)), trust=retired)
+    assert (finding.grade, finding.check) == ("warning", "retired_issuer")
+    assert finding.remedy == "ansible-playbook -i inventory.yml dockerfleet.remote_api.secure -e target=web1"
+    (finding,) = judge(locked(make()), trust=retired)
+    assert finding.check == "ok"
+    shut_out = make("alice", names=(), usages=("client",), issuer="Old CA", signer=OTHER_KEY)
+    judged = _audit.judge_clients(_audit.Trust("", (), (shut_out,)), "inventory.yml", 30, NOW)
+    assert len(judged.certificates) == 1
+    judged = _audit.judge_clients(_audit.Trust("", (), (shut_out,), None, retired.retired), "inventory.yml", 30, NOW)
+    assert judged.certificates == ()
+
+
 def test_remedy_for_a_foreign_ca_says_what_to_do_about_it() -> None:
     findings = judge(at("tls", make(issuer="Other CA", signer=OTHER_KEY)))
     (remedy,) = {one.remedy for one in findings}

@@ -523,7 +523,7 @@ def test_an_authority_that_is_not_in_date_is_an_error(tmp_path: Path, days_ago: 
     with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
         ensure(path)
     with pytest.raises(TlsError, match=f"ca.pem: the CA {cause}"):
-        _authority.trusted(str(path), PASSPHRASE, NOW)
+        _authority.trusted(str(path), PASSPHRASE, NOW, "client")
     assert contents(path) == before
 
 
@@ -580,7 +580,7 @@ def test_while_an_authority_is_replaced_the_one_whose_key_is_there_signs(pki: Pa
     assert taken.authority is not None
     assert taken.authority.certificate == own
     assert taken.authority.bundle == (own, old.certificate)
-    assert _authority.trusted(str(pki), PASSPHRASE, NOW) == (own, old.certificate)
+    assert _authority.trusted(str(pki), PASSPHRASE, NOW, "client") == (own, old.certificate)
     issued = _authority.issue(
         taken.authority, keys.generate("ecdsa_p256").public_key(), SERVER, timedelta(days=90), NOW
     )
@@ -588,8 +588,8 @@ def test_while_an_authority_is_replaced_the_one_whose_key_is_there_signs(pki: Pa
 
 
 def test_what_is_trusted_is_told_without_opening_the_key(pki: Path, tmp_path: Path) -> None:
-    assert len(_authority.trusted(str(pki), "not needed", NOW)) == 1
-    assert _authority.trusted(str(tmp_path / "none"), PASSPHRASE, NOW) == ()
+    assert len(_authority.trusted(str(pki), "not needed", NOW, "client")) == 1
+    assert _authority.trusted(str(tmp_path / "none"), PASSPHRASE, NOW, "client") == ()
 
 
 def test_a_ca_whose_making_was_cut_short_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

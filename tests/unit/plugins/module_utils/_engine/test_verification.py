@@ -319,6 +319,18 @@ def test_addresses_that_are_checked(
     assert ["skipped"] * ("tcp://127.0.0.1:1" in addresses) == [one["name"] for one in result["checks"] if one["ok"]]
 
 
+def test_client_of_a_ca_that_was_replaced_has_to_be_refused(
+    engine: Any, authority: Any, other_authority: Any, host: Any
+) -> None:
+    client, other = (pem(one.issue("ephemeral", server=False)) for one in (authority, other_authority))
+    params = {**DEFAULTS, "timeout": 5, "ca_certificate": authority.path.read_text(), "docker_host": engine()}
+    result = verify(params, host, local=False, identities=Identities(client, None, other))
+    assert failed(result) == []
+    assert "retired_certificate_refused" in [one["name"] for one in result["checks"]]
+    still_trusted = verify(params, host, local=False, identities=Identities(client, None, client))
+    assert failed(still_trusted) == ["retired_certificate_refused"]
+
+
 def test_several_addresses_of_a_host(engine: Any, check: Any, host: Any) -> None:
     locked, opened = engine(), engine(mutual=False, name="docker2")
     result = check(None, host=host, listen=[one.replace(host, "[::]") for one in (locked, opened)])

@@ -140,7 +140,7 @@ def test_our_own_authority_is_known_by_its_key(
 ) -> None:
     """A certificate that was issued anew for the same key, say for more days, is no other CA."""
     again = _authority.AuthoritySpec("Docker Remote API CA", 99, "ecdsa_p256")
-    renewed = _authority._new_certificate(authority.key, again, NOW)
+    renewed = _authority.new_certificate(authority.key, again, NOW)
     Path(present.ca_certificate).write_text(certificates.to_pem([renewed]))
     done = adopt(machine, present, "fail")
     assert (done.spec, done.trusted) == (machine.spec, ())
@@ -154,3 +154,13 @@ def test_files_that_are_not_there_or_broken_trust_nobody(machine: Machine, prese
         adopt(machine, present, "fail")
     Path(present.ca_certificate).write_text(half[:200])
     assert adopt(machine, present, "fail").trusted == ()
+
+
+def test_a_host_that_slept_while_our_ca_was_replaced_is_no_stranger(
+    machine: Machine, present: store.CertificatePaths
+) -> None:
+    """Whatever is to become of CAs that are not ours, the CA that was ours goes."""
+    retired = Path(present.ca_certificate).read_text()
+    for policy in adoption.POLICIES:
+        done = adopt(machine, present, policy, retired=retired)
+        assert (done.spec, done.trusted, done.warnings) == (machine.spec, (), [])

@@ -1,0 +1,329 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
+
+"""Replacing a CA, A, by a new one, B. How far that is, is told by the files of the CA's directory alone.
+
+========  ==========  ===========  ============  =======================================================================
+state     ca-key.pem  ca.pem       second key    meaning
+========  ==========  ===========  ============  =======================================================================
+none      A           A            (next: B)     no CA is being replaced; a key that waits belongs to no CA yet
+hosts     A           A, B         next: B       B signs what servers get, A what clients get, and all trust both
+clients   B           A, B         previous: A   B signs everything, and all trust both
+retired   B           B            previous: A   hosts drop A; its key is left to prove that they refuse its clients
+none      B           B
+========  ==========  ===========  ============  =======================================================================
+
+Servers come first, since clients that trust both accept either certificate, and hosts take clients of A until the end.
+A step changes one file after the other. A run that is killed between them leaves one of these states.
+The certificate of a CA that was replaced stays in ``retired/``: a host that still trusts it is ours, not a stranger's.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import typing as t
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    files_error,
+    make_directories,
+    read_file,
+    remove_file,
+    remove_leftovers,
+    sync_directory,
+    write_atomically,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, keys, store
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import ExtendedKeyUsageOID, x509
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority
+
+PREVIOUS_KEY_FILE = "ca-key.previous.pem"
+RETIRED_FOLDER = "retired"
+
+STATES = NONE, HOSTS, CLIENTS, RETIRED = ("none", "hosts", "clients", "retired")
+# What is asked for, and the state to which it leads.
+PHASES = {"start": HOSTS, "clients": CLIENTS, "retire": RETIRED, "now": RETIRED, "finish": NONE}
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """How far the replacement of a CA is: one of STATES, what is replaced, and by what (None in the state ``none``)."""
+
+    state: str
+    old: tuple[x509.Certificate, ...] = ()
+    new: x509.Certificate | None = None
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A CA's directory, the passphrase of all keys in it, its ledger, and what a new CA is to be like."""
+
+    path: str
+    passphrase: str | None = field(repr=False)
+    ledger_dir: str | None
+    spec: _authority.AuthoritySpec
+
+    def file(self, name: str) -> str:
+        """Return the path of a file in the directory."""
+        return os.path.join(self.path, name)
+
+    @property
+    def ledger(self) -> str:
+        """The path of the ledger."""
+        return self.ledger_dir or self.file(_authority.LEDGER)
+
+
+# --- the state ---------------------------------------------------------------------------------------------------
+
+
+def _key(path: str, passphrase: str | None) -> keys.PrivateKey | None:
+    """Return the key in the file, None if there is no such file. Raises RemoteApiError."""
+    content = read_file(path)
+    return None if content is None else _authority.load_key(content, path, passphrase)
+
+
+def _of_key(bundle: t.Iterable[x509.Certificate], key: keys.PrivateKey | None) -> x509.Certificate | None:
+    """Return the certificate of the key, None if it is not among them."""
+    return next((one for one in bundle if key is not None and certificates.matches_key(one, key)), None)
+
+
+def retired(path: str) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of the CAs that were replaced in this directory. Raises RemoteApiError."""
+    files = sorted(glob.glob(os.path.join(glob.escape(path), RETIRED_FOLDER, "*.pem")))
+    return tuple(one for file in files for one in certificates.load_bundle(read_file(file) or b"", file))
+
+
+def read(path: str, passphrase: str | None) -> Rotation:
+    """Return how far the replacement of the CA in the directory is. Raises RemoteApiError if there is no CA."""
+    key_path, bundle_path = (os.path.join(path, one) for one in (_authority.KEY_FILE, _authority.CERTIFICATE_FILE))
+    key, content = _key(key_path, passphrase), read_file(bundle_path)
+    if key is None or content is None:
+        raise errors.not_there(path=path)
+    bundle = certificates.load_bundle(content, bundle_path)
+    own = _of_key(bundle, key)
+    if own is None:
+        raise errors.foreign_key(key=key_path, certificate=bundle_path)
+    new = _of_key(bundle, _key(os.path.join(path, _authority.NEXT_KEY_FILE), passphrase))
+    if new is not None and new is not own:
+        return Rotation(HOSTS, tuple(one for one in bundle if one is not new), new)
+    previous = _key(os.path.join(path, PREVIOUS_KEY_FILE), passphrase)
+    if previous is None:
+        return Rotation(NONE)
+    if _of_key(bundle, previous):
+        return Rotation(CLIENTS, tuple(one for one in bundle if one is not own), own)
+    old = _of_key(retired(path), previous)
+    return Rotation(RETIRED, (old,) if old else (), own)
+
+
+def old_authority(path: str, passphrase: str | None, now: datetime) -> _authority.Authority | None:
+    """Return the CA whose clients are to be refused, while its key is left; None if there is none, or it has expired.
+
+    Raises RemoteApiError.
+    """
+    previous = _key(os.path.join(path, PREVIOUS_KEY_FILE), passphrase)
+    if previous is None:
+        return None
+    bundle_path = os.path.join(path, _authority.CERTIFICATE_FILE)
+    trusted = certificates.load_bundle(read_file(bundle_path) or b"", bundle_path)
+    certificate = None if _of_key(trusted, previous) else _of_key(retired(path), previous)
+    if certificate is None or certificates.not_after(certificate) <= now:
+        return None
+    return _authority.Authority(certificate, previous, (certificate,), None)
+
+
+# --- who still needs the old CA ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A valid certificate in the ledger: its file, its usage, and under which names its owner is known."""
+
+    file: str
+    usage: str
+    certificate: x509.Certificate
+
+    @property
+    def names(self) -> set[str]:
+        """The common name, and those by which clients call a server."""
+        more = certificates.names(self.certificate) if self.usage == "server" else ()
+        return {certificates.common_name(self.certificate), *more}
+
+
+def _ledger(folder: str, now: datetime) -> t.Iterator[_Entry]:
+    """Yield the certificates in the ledger that are still valid; what cannot be read is left to the audit."""
+    for file in sorted(glob.glob(os.path.join(glob.escape(folder), "*.pem"))):
+        for one in certificates.load_usable(read_file(file) or b"")[:1]:
+            try:
+                usages = certificates.extension(one, x509.ExtendedKeyUsage) or ()
+                certificates.names(one)
+            except certificates.UnreadableError:
+                continue
+            if certificates.not_after(one) > now:
+                yield _Entry(file, "client" if ExtendedKeyUsageOID.CLIENT_AUTH in usages else "server", one)
+
+
+def needed_by(directory: Directory, rotation: Rotation, usages: t.Container[str], now: datetime) -> list[str]:
+    """Return who has a valid certificate of the old CA and none of the new one, with its end and its file.
+
+    A client is known by its common name. A server is by each of its names, since the first of them may have changed.
+    """
+    entries = [one for one in _ledger(directory.ledger, now) if one.usage in usages]
+    new = [] if rotation.new is None else [rotation.new]
+    have: dict[str, set[str]] = {"server": set(), "client": set()}
+    for entry in entries:
+        if certificates.find_anchor([entry.certificate], new):
+            have[entry.usage] |= entry.names
+    found: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in entries:
+        name = certificates.common_name(entry.certificate)
+        if name not in have[entry.usage] and certificates.find_anchor([entry.certificate], rotation.old):
+            found.setdefault((entry.usage, name), []).append(entry)
+    return [
+        f"{usage} {name} (until {max(certificates.iso(certificates.not_after(one.certificate)) for one in those)}, "
+        f"{', '.join(one.file for one in those)})"
+        for (usage, name), those in sorted(found.items())
+    ]
+
+
+def _check_not_needed(directory: Directory, rotation: Rotation, phase: str, now: datetime) -> None:
+    """Raise TlsError if somebody still needs the old CA who must not when the phase begins.
+
+    Clients count when it is dropped as planned. Before, they cannot have certificates of the new one, and those
+    of a stolen key are meant to be refused.
+    """
+    usages = ("server", "client") if (phase, rotation.state) == ("retire", CLIENTS) else ("server",)
+    needing = needed_by(directory, rotation, usages, now) if phase not in ("start", "now") else []
+    if needing:
+        more = len(needing) - _MOST_NAMED
+        named = "; ".join(needing[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        raise errors.old_authority_needed(path=directory.path, phase=phase, names=named)
+
+
+# --- the steps -----------------------------------------------------------------------------------------------------
+
+
+def _write_bundle(directory: Directory, bundle: t.Iterable[x509.Certificate]) -> None:
+    """Replace ca.pem. Raises FilesError."""
+    path = directory.file(_authority.CERTIFICATE_FILE)
+    remove_leftovers(path)
+    write_atomically(path, certificates.to_pem(bundle).encode(), mode=0o644)
+
+
+def _announce(directory: Directory, rotation: Rotation, now: datetime) -> None:
+    """Make a new CA, and have it trusted beside the old one. A key that waits since a run was killed is used."""
+    path, bundle_path = (directory.file(one) for one in (_authority.NEXT_KEY_FILE, _authority.CERTIFICATE_FILE))
+    bundle = certificates.load_bundle(read_file(bundle_path) or b"", bundle_path)
+    key = _key(path, directory.passphrase)
+    if key is None:
+        remove_leftovers(path)
+        key = _authority.write_new_key(path, str(directory.passphrase), directory.spec.key_type)
+    _write_bundle(directory, (*bundle, _authority.new_certificate(key, directory.spec, now)))
+
+
+def _promote(directory: Directory, rotation: Rotation, now: datetime) -> None:
+    """Let the new CA sign for clients, too. The old key is kept first, as the new one then takes its place."""
+    names = (_authority.KEY_FILE, _authority.NEXT_KEY_FILE, PREVIOUS_KEY_FILE)
+    path, next_path, previous_path = map(directory.file, names)
+    remove_leftovers(previous_path)
+    write_atomically(previous_path, read_file(path) or b"", mode=0o600)
+    try:
+        os.replace(next_path, path)
+        sync_directory(directory.path)
+    except OSError as exc:
+        raise files_error(path, "replaced", exc) from exc
+
+
+def _retire(directory: Directory, rotation: Rotation, now: datetime) -> None:
+    """Let nobody trust the old CA any more, nor an intermediate CA beside it; keep their certificates."""
+    for one in rotation.old:
+        path = directory.file(f"{RETIRED_FOLDER}/{certificates.fingerprint(one).replace(':', '').lower()}.pem")
+        make_directories(path, 0o700)
+        remove_leftovers(path)
+        write_atomically(path, certificates.to_pem([one]).encode(), mode=0o644)
+    _write_bundle(directory, [rotation.new] if rotation.new else ())
+
+
+def _finish(directory: Directory, rotation: Rotation, now: datetime) -> None:
+    """Remove the key of the old CA."""
+    remove_leftovers(directory.file(PREVIOUS_KEY_FILE))
+    remove_file(directory.file(PREVIOUS_KEY_FILE))
+
+
+_Step = t.Callable[[Directory, Rotation, datetime], None]
+
+# The step that leads from a state to the next.
+_STEPS: dict[str, _Step] = {NONE: _announce, HOSTS: _promote, CLIENTS: _retire, RETIRED: _finish}
+# The states in which a phase has a step to do; in the others it is done already, or comes too early.
+_BEGINS: dict[str, tuple[str, ...]] = {
+    "start": (NONE,),
+    "clients": (HOSTS,),
+    "retire": (CLIENTS,),
+    "now": (NONE, HOSTS, CLIENTS),
+    "finish": (RETIRED,),
+}
+
+
+def _is_due(directory: Directory, rotation: Rotation, phase: str, now: datetime) -> bool:
+    """Return whether the phase has a step to do in this state. Raises TlsError if it must not begin now."""
+    state = rotation.state
+    if phase not in ("start", "now"):
+        if state == NONE and not retired(directory.path):
+            raise errors.no_rotation(path=directory.path, phase=phase)
+        early = {"retire": (HOSTS,), "finish": (HOSTS, CLIENTS)}.get(phase, ())
+        if state in early:
+            _check_not_needed(directory, rotation, phase, now)
+            raise errors.rotation_too_early(path=directory.path, phase=phase, state=state)
+    due = state in _BEGINS[phase]
+    if due:
+        if phase == "start":
+            # One that is out of date lets no client in, so there is nothing to be gained by two at a time.
+            _authority.open_authority(directory.path, directory.passphrase, now)
+        _check_not_needed(directory, rotation, phase, now)
+    return due
+
+
+def carry_out(directory: Directory, phase: str, now: datetime, check_mode: bool) -> tuple[Rotation, Rotation]:
+    """Do the steps of a phase that are still to be done; return how far the replacement was, and how far it is.
+
+    ``now`` is the controller's time, UTC and aware. Of several runs at once, one does them (store.lock()). Raises
+    RemoteApiError before anything is changed: if the phase comes too early, or somebody still needs the old CA.
+    """
+    _authority.check_spec(directory.spec)
+    before = read(directory.path, directory.passphrase)
+    if not _is_due(directory, before, phase, now):
+        return before, before
+    if check_mode:
+        return before, Rotation(PHASES[phase], before.old, before.new)
+    with store.lock(directory.path):
+        before = after = read(directory.path, directory.passphrase)
+        # Another run may have done it since.
+        if _is_due(directory, before, phase, now):
+            while after.state in _BEGINS[phase]:
+                _STEPS[after.state](directory, after, now)
+                after = read(directory.path, directory.passphrase)
+    return before, after
+
+
+__all__ = (
+    "CLIENTS",
+    "HOSTS",
+    "NONE",
+    "PHASES",
+    "PREVIOUS_KEY_FILE",
+    "RETIRED",
+    "RETIRED_FOLDER",
+    "STATES",
+    "Directory",
+    "Rotation",
+    "carry_out",
+    "needed_by",
+    "old_authority",
+    "read",
+    "retired",
+)
