@@ -11,8 +11,8 @@ import typing as t
 from datetime import UTC, datetime, timedelta
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.dockerfleet.remote_api.plugins.action import verify
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
@@ -29,6 +29,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_
     path_here,
     resolve_clients,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import verify_from_here
 
 _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
@@ -243,12 +244,21 @@ class ActionModule(ActionBase):
             arguments["ca_certificate"] = self._trusted
             if options["verify_from"] == "host" and not done.get("managed", True):
                 arguments["tls_hostname"] = self._address  # somebody else's certificate need not have 127.0.0.1
-        # Not by its name: the loader would load it in the process of each host anew, for a sixth of a host's cost.
-        action = verify.ActionModule(**self._handed_over(arguments))
-        action.authority = self._opened
-        verified = action.run(task_vars=self._task_vars)
+        verified = self._verify(arguments)
         result = {**done, "checks": verified.get("checks", [])}
         return {**result, "failed": True, "msg": verified["msg"]} if verified.get("failed") else result
+
+    def _verify(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result of verify. Its action is not run: to load it in each host's process took a sixth of all."""
+        if arguments["run_on"] == "host":
+            name = "dockerfleet.remote_api.verify"
+            found: dict[str, t.Any] = self._execute_module(name, arguments, task_vars=self._task_vars)
+            return found
+        try:
+            params = checked_options(VERIFY_ARGUMENTS, {}, arguments)
+            return verify_from_here(params, self._address, datetime.now(UTC), self._opened)
+        except RemoteApiError as problem:
+            return {"failed": True, "msg": str(problem)}
 
     def _run_module(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result of the module on the host: one round trip."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.action.verify import _make_identities
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import make_identities
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import PASSPHRASE, Stage
 
 
@@ -46,7 +46,7 @@ def test_client_is_issued_for_five_minutes(ca: Path, tmp_path: Path, text: bool)
             {name: (ca / file).read_text() for name, file in (("ca_certificate", "ca.pem"), ("ca_key", "ca-key.pem"))}
         )
     client = tmp_path / "client.pem"
-    made = _make_identities(params, datetime.now(UTC)).client
+    made = make_identities(params, datetime.now(UTC)).client
     assert made
     client.write_bytes(made)
     assert openssl("verify", "-purpose", "sslclient", "-CAfile", str(ca / "ca.pem"), str(client)).endswith(": OK\n")
@@ -60,7 +60,7 @@ def test_client_is_issued_for_five_minutes(ca: Path, tmp_path: Path, text: bool)
 
 
 def test_client_that_is_named_is_taken(ca: Path) -> None:
-    made = _make_identities(
+    made = make_identities(
         options(ca_path=str(ca), ca_passphrase=PASSPHRASE, cert_path="/pki/admin"), datetime.now(UTC)
     )
     assert made.client is None
@@ -69,11 +69,11 @@ def test_client_that_is_named_is_taken(ca: Path) -> None:
 
 def test_stranger_is_signed_by_another_authority(ca: Path, tmp_path: Path) -> None:
     stranger = tmp_path / "stranger.pem"
-    stranger.write_bytes(_make_identities(options(), datetime.now(UTC)).stranger or b"")
+    stranger.write_bytes(make_identities(options(), datetime.now(UTC)).stranger or b"")
     openssl("x509", "-in", str(stranger), "-noout", "-checkend", "200")
     with pytest.raises(subprocess.CalledProcessError):
         openssl("verify", "-CAfile", str(ca / "ca.pem"), str(stranger))
-    assert _make_identities(options(negative_checks=False), datetime.now(UTC)).stranger is None
+    assert make_identities(options(negative_checks=False), datetime.now(UTC)).stranger is None
 
 
 def test_wrong_passphrase_is_told_and_not_shown(ca: Path, stage: Stage) -> None:
