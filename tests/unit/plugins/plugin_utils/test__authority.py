@@ -30,6 +30,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins import other_unix
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -634,9 +635,7 @@ def client_in(pki: Path) -> _issuing.Client:
 
 
 def test_what_only_linux_has_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("getxattr", "setxattr", "listxattr", "removexattr", "memfd_create", "pidfd_open", "sched_getaffinity")
-    for name in (*names, "O_TMPFILE", "O_PATH", "O_DIRECT", "eventfd", "splice", "copy_file_range", "unshare"):
-        monkeypatch.delattr(os, name, raising=False)
+    other_unix.become(monkeypatch)
     made = ensure(tmp_path / "pki")
     assert made.authority is not None
     client = client_in(tmp_path / "pki")
