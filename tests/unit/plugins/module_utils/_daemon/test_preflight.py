@@ -272,3 +272,14 @@ def test_live_restore_and_a_swarm_do_not_go_together(host: Host, state: str, wor
         return
     with pytest.raises(DaemonError, match=r"docker\.service: live-restore is on and the engine is in a swarm"):
         host.check(plan)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_daemon_that_does_not_answer_cannot_be_told_to_keep_its_containers(host: Host, wanted: bool) -> None:
+    plan = host.planned(live_restore=wanted)
+    host.check(plan)
+    host.stop()
+    with pytest.raises(DaemonError, match=r"does not answer on its local socket.*Nothing was restarted"):
+        host.check(plan)
+    host.check(dataclasses.replace(plan, live_restore=None))
+    host.check(dataclasses.replace(plan, running=None))

@@ -189,6 +189,17 @@ def test_live_restore_in_the_file_alone_saves_none(host: Host) -> None:
     assert host.configure(LOOPBACK, remove=("debug",)).containers_stopped == 3
 
 
+def test_a_daemon_that_cannot_be_asked_for_live_restore_is_not_restarted(host: Host) -> None:
+    """Nor is anything written: what is in daemon.json would count at the next start alone."""
+    host.behaviours[OLD] = "silent"
+    host.boot()
+    before = host.files()
+    with pytest.raises(DaemonError, match="does not answer on its local socket, so that it cannot be told to keep"):
+        host.configure(LOOPBACK, live_restore=True)
+    assert (host.files(), host.requests, host.runs_with) == (before, [], OLD)
+    assert not (host.root / "daemon.json").exists()
+
+
 def test_a_service_that_was_stopped_stays_so(host: Host) -> None:
     host.stop()
     host.socket_active = False
