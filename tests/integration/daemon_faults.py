@@ -248,6 +248,8 @@ NETWORK = [
 DROP_IN = "drop_in {1} '{0}'"
 NO_DROP_IN = "no_drop_in {}"
 CE = ("docker-ce",)
+# The options of mutual TLS, not asked for.
+PLAIN = dict.fromkeys(("tlsverify", "tlscacert", "tlscert", "tlskey"))
 
 SYSTEMD = [
     Row(
@@ -306,6 +308,34 @@ SYSTEMD = [
         ),
         NO_DROP_IN.format("aaa"),
         suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-options-file",
+        REFUSED,
+        "listen on tcp://0.0.0.0:2375 without tlsverify",
+        files={OPTIONS: 'DOCKER_OPTS="-H tcp://0.0.0.0:2375"\n'},
+        options={**PLAIN, "host": None},
+        suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-unit",
+        REFUSED,
+        "listen on tcp://0.0.0.0:2375 without tlsverify",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2375\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+        options={**PLAIN, "host": ["tcp://127.0.0.1:2399"]},
+        request={"remove": list(PLAIN)},
+        suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-socket-unit",
+        REFUSED,
+        r"^docker.socket: .*listen on tcp://\[::\]:2375 without tlsverify",
+        "mkdir /etc/systemd/system/docker.socket.d\n"
+        "printf '[Socket]\\nListenStream=2375\\n' >/etc/systemd/system/docker.socket.d/aaa.conf; reload",
+        "rm -r /etc/systemd/system/docker.socket.d; reload",
+        options={**PLAIN, "host": ["tcp://127.0.0.1:2399"]},
+        request={"remove": list(PLAIN)},
     ),
     Row(
         "two-commands",

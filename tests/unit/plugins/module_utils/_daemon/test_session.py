@@ -338,3 +338,29 @@ def test_a_certificate_that_is_still_to_come_is_a_reason_to_restart(host: Host) 
         assert opened.plan(request).restart_reasons == ()
         due = opened.plan(request, certificate_due=True)
     assert due.restart_reasons == ("its certificate or its CA is still to be made",)
+
+
+@pytest.mark.parametrize(
+    ("listens", "words", "more", "refused"),
+    [
+        ("[::]:2375", "", {}, True),
+        ("0.0.0.0:2375", "", {}, True),
+        ("127.0.0.1:2375", "", {}, False),
+        ("[::1]:2375", "", {}, False),
+        ("[::]:2375", "", {"allow_insecure": True}, False),
+        ("[::]:2375", " --tlsverify", {}, False),
+        ("/run/other.sock", "", {}, False),
+    ],
+)
+def test_an_address_of_the_socket_unit_that_lets_everybody_in_is_refused(
+    host: Host, listens: str, words: str, more: dict[str, Any], refused: bool
+) -> None:
+    """systemd hands it to the daemon, which serves it with TLS only if it does so everywhere."""
+    host.fixed = f"-H fd://{words} --data-root={host.root}/data"
+    host.set_unit(reads=True)
+    host.socket_listens += f"{listens} (Stream)\n"
+    if not refused:
+        assert not host.configure({"debug": True}, **more).changed
+        return
+    with pytest.raises(DaemonError, match=r"docker\.socket: .* would listen on tcp://.*:2375 without tlsverify"):
+        host.configure({"debug": True}, **more)
