@@ -195,6 +195,11 @@ class Systemd:
         answer = self._run(["systemctl", "show", "--property=Listen", self.socket], 30.0)
         return tuple(re.findall(r"(?m)^(?:Listen=)?(/.*) \(Stream\)$", answer.stdout))
 
+    def socket_addresses(self) -> tuple[str, ...]:
+        """Return the TCP addresses on which the socket unit of the same name listens, such as ``[::]:2375``."""
+        answer = self._run(["systemctl", "show", "--property=Listen", self.socket], 30.0)
+        return tuple(re.findall(r"(?m)^(?:Listen=)?([0-9.]+:[0-9]+|\[[^]]+\]:[0-9]+) \(Stream\)$", answer.stdout))
+
     def socket_load_state(self) -> str:
         """Return how systemd has loaded the socket unit of the same name: ``loaded``, ``masked``, ``not-found``."""
         return self._show(self.socket, "LoadState").get("LoadState", "")

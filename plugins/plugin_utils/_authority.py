@@ -498,10 +498,13 @@ def warnings(authority: Authority, subject: str) -> list[str]:
     """Return what the user should know of the CA; ``subject`` is its file or option."""
     found = [] if authority.strict else [NOT_STRICT.format(path=subject)]
     own = authority.certificate
+    others = [one.subject for one in authority.bundle[1:]]
     constraints = certificates.extension(own, x509.BasicConstraints)
     mark = _mark(authority.key.public_key())
     signs = {
-        "it comes with intermediate CAs": any(one.subject != one.issuer for one in authority.bundle),
+        "another CA issued it": own.subject != own.issuer,
+        "the CA above it is trusted as well": own.issuer != own.subject and own.issuer in others,
+        "it comes with intermediate CAs": any(one.subject != one.issuer for one in authority.bundle[1:]),
         "it may have CAs below it (no path length of 0)": constraints is None or constraints.path_length != 0,
         "its subject is not one of this collection": mark not in list(own.subject),
     }

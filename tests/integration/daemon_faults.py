@@ -40,6 +40,8 @@ class Row:
     the core behind remote_api with these arguments for certificate_on_host.configure(). between is a script that runs
     when the certificate was requested. restarted is whether the run must have restarted the daemon (None: it may);
     keeps are files that a successful run must not have touched.
+
+    absent rows take away what a run of remote_api has set up before on a fresh host.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Row:
     search: bool = False
     restarted: bool | None = None
     keeps: tuple[str, ...] = ()
+    absent: bool = False
 
     def runs_on(self, suite: str, variant: str) -> bool:
         """Return whether the row is for a host of this suite and variant."""
@@ -248,6 +251,8 @@ NETWORK = [
 DROP_IN = "drop_in {1} '{0}'"
 NO_DROP_IN = "no_drop_in {}"
 CE = ("docker-ce",)
+# The options of mutual TLS, not asked for.
+PLAIN = dict.fromkeys(("tlsverify", "tlscacert", "tlscert", "tlskey"))
 
 SYSTEMD = [
     Row(
@@ -306,6 +311,34 @@ SYSTEMD = [
         ),
         NO_DROP_IN.format("aaa"),
         suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-options-file",
+        REFUSED,
+        "listen on tcp://0.0.0.0:2375 without tlsverify",
+        files={OPTIONS: 'DOCKER_OPTS="-H tcp://0.0.0.0:2375"\n'},
+        options={**PLAIN, "host": None},
+        suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-unit",
+        REFUSED,
+        "listen on tcp://0.0.0.0:2375 without tlsverify",
+        DROP_IN.format("ExecStart=\\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2375\\n", "aaa"),
+        NO_DROP_IN.format("aaa"),
+        options={**PLAIN, "host": ["tcp://127.0.0.1:2399"]},
+        request={"remove": list(PLAIN)},
+        suites=("trixie",),
+    ),
+    Row(
+        "open-in-the-socket-unit",
+        REFUSED,
+        r"^docker.socket: .*listen on tcp://\[::\]:2375 without tlsverify",
+        "mkdir /etc/systemd/system/docker.socket.d\n"
+        "printf '[Socket]\\nListenStream=2375\\n' >/etc/systemd/system/docker.socket.d/aaa.conf; reload",
+        "rm -r /etc/systemd/system/docker.socket.d; reload",
+        options={**PLAIN, "host": ["tcp://127.0.0.1:2399"]},
+        request={"remove": list(PLAIN)},
     ),
     Row(
         "two-commands",
@@ -714,6 +747,32 @@ CUTS = [
     *(_cut(RESCUED, step, suites=("bookworm",), variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
 ]
 
+
+def _removal(outcome: str, step: int, **rest: Any) -> Row:
+    """Return a row in which the run that takes the Remote API away is killed after a step.
+
+    The steps: journal, options file, our drop-in (docker-ce), key, certificate, CA, record, reload (docker-ce), restart
+    begun, daemon answers, daemon keeps running, journal removed.
+    """
+    return _issued(
+        f"{outcome}-after-step-{step:02}-of-the-removal",
+        outcome,
+        "SIGKILL",
+        tls="ours",
+        absent=True,
+        fresh=True,
+        request={"absent": True},
+        signal_at=step,
+        **rest,
+    )
+
+
+REMOVALS = [
+    *(_removal(KILLED, step) for step in range(1, 11)),
+    *(_removal(KILLED, step, variants=CE) for step in range(11, 13)),
+    *(_removal(RESCUED, step, suites=("forky",)) for step in range(1, 11)),
+]
+
 # Two faults at once: the new configuration does not start, and the old one cannot be had back.
 DOUBLE_FAULT = Row(
     "cannot-be-put-back",
@@ -736,4 +795,5 @@ ROWS = [
     *KILLS,
     *REMOTE_API,
     *CUTS,
+    *REMOVALS,
 ]

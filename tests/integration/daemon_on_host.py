@@ -353,12 +353,16 @@ def set_up(row: dict[str, t.Any]) -> dict[str, bytes | None]:
     subprocess.run(["systemctl", "reset-failed", "docker.service", "docker.socket"], capture_output=True, check=False)
     if row["fresh"]:
         shell("fresh")
+    if row["absent"]:
+        shell("rm -f /etc/docker/*.pem /etc/docker/*.pem.new")
     old = write_files(row["files"])
     if row["tls"] == "by hand":
         shell("tls_by_hand")
     if row["fresh"] or row["tls"] == "by hand":
         shell("cold_start")
         wait_until_up(20)
+    if row["absent"]:
+        row["pristine"] = snapshot()
     if row["tls"] == "ours":
         done = end_apart(start_apart(row["ours"]))
         if not done["ok"]:
@@ -373,6 +377,7 @@ def run_fault(row: dict[str, t.Any]) -> dict[str, t.Any]:
     tls = bool(row["tls"])
     old = set_up(row)
     seen = look("before", tls=tls)
+    seen["pristine"] = row.get("pristine")
     try:
         runs = [start_apart(run) for run in row["runs"]]
         seen["results"] = [end_apart(run) for run in runs]

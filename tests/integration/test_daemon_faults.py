@@ -129,6 +129,7 @@ class Faults:
             "ours": {"request": self.request(self.label), "certificate": {"row": "setup"}},
             "restore": row.restore,
             "fresh": row.fresh,
+            "absent": row.absent,
             "boot": row.outcome == KILLED,
             "patience": 1 if row.outcome in (DOWN, KILLED, STOPPED) else 20,
             "recovery": 20 if row.outcome == REFUSED else 2,
@@ -139,7 +140,7 @@ class Faults:
                     "signal_at": row.signal_at,
                     "signal": int(row.signal),
                     "power_loss": row.outcome == KILLED,
-                    **certificate(row, between=row.between, search=row.search),
+                    **({} if row.absent else certificate(row, between=row.between, search=row.search)),
                 }
                 for label in labels
             ],
@@ -248,7 +249,10 @@ def check(
         raise what
     check_results(row, what)
     assert what["good"]["ok"], what["good"]
-    check_files(row, what)
+    if row.absent:
+        check_removal(row, what)
+    else:
+        check_files(row, what)
     if row.tls:
         check_tls(row, what)
     if row.search:
@@ -297,7 +301,7 @@ def check_tls(row: Row, what: Mapping[str, Any]) -> None:
     if row.outcome == DONE:
         assert what["served_after"] == end
         assert not what["good"]["changed"], what["good"]
-    if row.outcome in (KILLED, RESCUED):
+    if row.outcome in (KILLED, RESCUED) and not row.absent:
         look = "booted" if row.outcome == KILLED else "after"
         undone = without_waiting_key(what[look])[CERTIFICATE] == what["before"][CERTIFICATE]
         assert what[f"served_{look}"] == (before if undone else end)
@@ -305,6 +309,20 @@ def check_tls(row: Row, what: Mapping[str, Any]) -> None:
         assert what["times_before"][path] == what["times_after"][path], path
         assert what["before"][path] == what["after"][path], path
     assert WAITING_KEY not in what["end"]
+
+
+def check_removal(row: Row, what: Mapping[str, Any]) -> None:
+    """Assert that the host is wholly as it was set up or wholly as it was before that, and so is who is let in."""
+    look = "booted" if row.outcome == KILLED else "after"
+    before, found, pristine = (
+        {path: state for path, state in what[name].items() if not JOURNAL.match(path) and path != OWN_DIRECTORY}
+        for name in ("before", look, "pristine")
+    )
+    assert found in (before, pristine)
+    assert (what[f"argv_{look}"] == what["argv_before"]) == (found == before)
+    nobody = {"certificate": "", "clients": []}
+    assert what[f"served_{look}"] == (what["served_before"] if found == before else nobody)
+    assert not [path for path in what["end"] if path.endswith(".tmp") or JOURNAL.match(path)]
 
 
 def check_keys(what: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.support import
 MODULE = "dockerfleet.remote_api.daemon_options"
 JOURNAL = "/var/lib/docker-remote-api/docker.service.journal"
 COUNT = "i=0; while :; do i=$((i + 1)); echo $i >/count; sleep 0.1; done"
+FILES = "cd /etc && ls -lR default docker systemd/system; md5sum default/* docker/*.json 2>/dev/null || true"
 
 
 def play(ansible: Ansible, host: Host, *arguments: str, **options: Any) -> Run:
@@ -154,9 +155,22 @@ def test_containers_run_on_through_the_restart_with_live_restore(counting: Host,
     assert counting.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "false"
 
 
-def test_one_run_turns_it_on_and_restarts(counting: Host, ansible: Ansible) -> None:
-    pid = state(counting)["Pid"]
-    done = result(play(ansible, counting, options={"label": ["a=c"]}, live_restore=True), counting)
+def test_one_run_turns_it_on_and_restarts_if_the_daemon_can_be_told(counting: Host, ansible: Ansible) -> None:
+    """A frozen daemon does not say whether it keeps its containers: it is not restarted, and nothing is written."""
+    pid, started, before = state(counting)["Pid"], counting.starts(), counting.sh(FILES)
+    wanted: dict[str, Any] = {"options": {"label": ["a=c"]}, "live_restore": True}
+    counting.sh("systemctl kill --kill-who=main --signal=STOP docker.service")
+    began = time.monotonic()
+    try:
+        (message,) = play(ansible, counting, **wanted).messages(counting)
+    finally:
+        counting.sh("systemctl kill --kill-who=main --signal=CONT docker.service")
+    assert "does not answer on its local socket" in message
+    assert "Nothing was restarted." in message
+    assert time.monotonic() - began < 60
+    assert (counting.starts(), counting.sh(FILES)) == (started, before)
+
+    done = result(play(ansible, counting, **wanted), counting)
     assert (done["restarted"], done["containers_stopped"]) == (True, 0)
     assert (state(counting)["Running"], state(counting)["Pid"]) == (True, pid)
     again = result(play(ansible, counting, options={"label": ["a=c"]}, live_restore=True), counting)

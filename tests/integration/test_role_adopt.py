@@ -13,7 +13,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration import by_hand
 from ansible_collections.dockerfleet.remote_api.tests.integration.by_hand import Caller, curl, docker, served
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run
 
-SECURE = "dockerfleet.remote_api.secure"
+SECURE, REMOVE = "dockerfleet.remote_api.secure", "dockerfleet.remote_api.remove"
 PASSPHRASE = {"docker_remote_api_ca_passphrase": "a passphrase for tests"}
 TRUST = ("-e", "docker_remote_api_on_foreign_authority=trust")
 REPLACE = ("-e", "docker_remote_api_on_foreign_authority=replace")
@@ -234,3 +234,28 @@ def test_a_mistyped_directory_of_the_ca_changes_nothing_anywhere(
     assert str(tmp_path / "mistyped") in " ".join(by_role.messages(host))
     assert (state(host), tree(ansible.directory / ".docker_remote_api")) == (before, files)
     assert docker(host, ansible.directory / ".docker_remote_api/clients/admin", "info").returncode == 0
+
+
+def test_taken_away_it_opens_nothing_that_was_open_before(hosts: dict[str, Host], ansible: Ansible) -> None:
+    """The host is as the tests before have left it: with an address opened by hand at first, and ours in its place."""
+    host, unit = hosts["hand"], "/etc/systemd/system/docker.service.d/own.conf"
+    command = "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2375 --tlscacert=/srv/old.pem $DOCKER_OPTS"
+    host.write(unit, f"[Service]\nExecStart=\nExecStart={command}\n")
+    host.sh("systemctl daemon-reload")
+    before = state(host)
+    refused = ansible.playbook(REMOVE, [host], "--check", variables=PASSPHRASE)
+    said = " ".join(refused.messages(host))
+    assert refused.rc == 2
+    assert "would listen on tcp://0.0.0.0:2375 and let everybody in" in said
+    assert unit in said
+    assert state(host) == before
+
+    host.sh(f"sed -i 's, -H tcp://0.0.0.0:2375,,' {unit}; systemctl daemon-reload")
+    done = ansible.playbook(REMOVE, [host], variables=PASSPHRASE)
+    assert done.rc == 0, done.output
+    assert "still gets --tlscacert=/srv/old.pem, of which nothing is needed" in " ".join(done.output.split())
+    assert host.sh("ss -Hltn sport = :2375 or sport = :2376") == ""
+    assert host.sh("docker version --format '{{.Server.Version}}'").startswith("20.10")
+    assert "tcp://" not in host.read("/etc/default/docker")
+    assert "tls" not in host.read("/etc/default/docker")
+    assert unchanged(ansible.playbook(REMOVE, [host], variables=PASSPHRASE), host)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration.by_hand import curl, docker
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, Run, run
 
 SECURE = "dockerfleet.remote_api.secure"
@@ -218,3 +219,36 @@ def test_bad_input_is_refused_before_anything_is_changed(
     assert any(says in message for message in done.messages(host)), done.output
     assert "Traceback" not in done.output
     assert host.read(CERTIFICATE) == before
+
+
+def test_an_intermediate_of_a_company_is_a_ca_without_the_one_above_it(
+    hosts: dict[str, Host], ansible: Ansible, tmp_path: Path
+) -> None:
+    """The docker client and the engine, which are in Go, take it as it is, and so does curl. OpenSSL has to be told."""
+    host, admin = hosts["slice-1"], tmp_path / "admin"
+    clients = [{"name": "admin", "directory": str(admin)}]
+    replace = {"docker_remote_api_on_foreign_authority": "replace"}
+    done = secure(ansible, host, intermediate(tmp_path), docker_remote_api_clients=clients, **replace)
+    assert done.rc == 0, done.output
+    checks = done.result(host, "dockerfleet.remote_api.remote_api")["checks"]
+    assert [check["name"] for check in checks if not check["ok"]] == []
+    assert "another CA issued it" in " ".join(done.output.split())
+    info = docker(host, admin, "info", "--format", "{{.Name}}")
+    assert info.stdout.strip() == host.name, info.stderr
+    assert curl(host, admin).stdout == "OK"
+    shown = ("openssl", "s_client", "-connect", f"{host.address}:2376", "-CAfile", admin / "ca.pem")
+    assert "unable to get issuer certificate" in run(*shown, stdin="", check=False).stdout
+    assert "Verify return code: 0 (ok)" in run(*shown, "-partial_chain", stdin="", check=False).stdout
+
+
+def intermediate(folder: Path) -> dict[str, str]:
+    """Return the environment variables with a CA that another one issued, which is not among them."""
+    extensions = folder / "extensions"
+    extensions.write_text("basicConstraints = critical, CA:true\nkeyUsage = critical, keyCertSign, cRLSign\n")
+    new = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+    root, key = folder / "root.pem", folder / "own-key.pem"
+    run(*new, "-x509", "-subj", "/CN=Company", "-keyout", folder / "root-key.pem", "-out", root)
+    run(*new, "-subj", "/CN=Docker of the company", "-keyout", key, "-out", folder / "own.csr")
+    authority = ("-CA", root, "-CAkey", folder / "root-key.pem", "-CAcreateserial", "-extfile", extensions)
+    own = run("openssl", "x509", "-req", "-in", folder / "own.csr", "-days", "99", *authority).stdout
+    return {"FLEET_CA_CERTIFICATE": own, "FLEET_CA_KEY": key.read_text()}

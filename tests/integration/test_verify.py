@@ -24,6 +24,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, run
 
 VERIFY = "dockerfleet.remote_api.verify"
+AUDIT = "dockerfleet.remote_api.audit"
 NAMES = [
     "server_certificate",
     "info",
@@ -176,6 +177,37 @@ def test_port_for_plain_http_is_open(engines: dict[str, Host], pki: Pki, ansible
         assert failed(result) == ["insecure_port_closed"]
     finally:
         host.sh("systemctl stop relay.service")
+
+
+def test_port_2375_with_tls(engines: dict[str, Host], pki: Pki, ansible: Ansible) -> None:
+    """--tlsverify locks all addresses of an engine, whatever their ports: this one is no open one, if it is meant."""
+    host = engines["bookworm"]
+    listen(host, f"{TLS_OPTIONS} -H tcp://0.0.0.0:2375")
+    files = ("--cacert", pki.folder / "ca.pem", "--cert", pki.admin / "cert.pem", "--key", pki.admin / "key.pem")
+    curl = ("curl", "-sS", "-m", "10", "--noproxy", "*")
+    assert run(*curl, *files, f"https://{host.address}:2375/_ping").stdout == "OK"
+    assert "HTTP request to an HTTPS server" in run(*curl, f"http://{host.address}:2375/_ping").stdout
+
+    (result,) = verified(ansible, [host], cert_path=str(pki.admin))
+    assert failed(result) == ["insecure_port_closed"]
+    assert "port 2375 is open, and speaks TLS" in result["msg"]
+    meant = ["tcp://0.0.0.0:2376", "tcp://0.0.0.0:2375"]
+    ways: tuple[dict[str, Any], ...] = (
+        {"cert_path": str(pki.admin)},
+        {"ca_path": "/etc/docker/ca.pem", "run_on": "host"},
+    )
+    for where in ways:
+        (result,) = verified(ansible, [host], listen=meant, tls=True, **where)
+        assert failed(result) == [], result
+        assert [one["name"] for one in result["checks"]].count("plain_http_refused") == 2
+
+    options = {"addresses": [f"tcp://{host.address}"], "cert_path": str(pki.admin), "warn_below_days": 0}
+    done = ansible.playbook(play([{AUDIT: options, "run_once": True}]), [host], variables=NO_WAY_IN)
+    found = done.result(host, AUDIT)
+    assert [(one["address"], one["access"]) for one in found["engines"]] == [
+        (f"tcp://{host.address}:{port}", "mutual_tls") for port in (2375, 2376)
+    ]
+    assert [one["grade"] for one in found["findings"] if one["host"] == host.address] == ["ok"]
 
 
 def test_plain_variant(engines: dict[str, Host], ansible: Ansible) -> None:

@@ -73,8 +73,10 @@ def get_json(socket_path: str, path: str, timeout: float = 10.0) -> t.Any:
 def inventory(socket_path: str, timeout: float) -> Inventory | None:
     """Return what the engine keeps, running or not; None if it does not say."""
     root = (get_json(socket_path, "/info", timeout) or {}).get("DockerRootDir")
+    if root is None:
+        return None
     listed = get_json(socket_path, "/containers/json?all=1", timeout)
-    if root is None or listed is None:
+    if listed is None:
         return None
     return Inventory(os.path.realpath(root), frozenset(item["Id"] for item in listed))
 

@@ -268,6 +268,16 @@ data_to_move = DaemonError.text(
     "the engine keeps its data in {root}, and whoever restarts it next makes it look for them in {new_root}",
     "Nothing was changed. Correct data-root in daemon.json or the unit, or restart the daemon yourself if it is right.",
 )
+left_open = DaemonError.text(
+    "{unit}",
+    "without this collection the daemon would listen on {addresses} and let everybody in, as root on the host",
+    "Take the address out of {places}. Or use allow_insecure if you accept that.",
+)
+left_without_tls_files = DaemonError.text(
+    "{unit}",
+    "the daemon would still get {settings}, and not start without {files}, which goes with this collection",
+    "Take these settings out of {places}, or use keep_certificates.",
+)
 live_restore_not_taken = DaemonError.text(
     "{unit}",
     "the daemon did not turn live-restore {state} when it was told to read daemon.json again",

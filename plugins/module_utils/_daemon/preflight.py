@@ -15,13 +15,14 @@ import re
 import tempfile
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files, unit
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json, why_local_silent
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd, condense
 
 _LIMIT = 60.0
+_PROBE_LIMIT = 5.0
 # A place where no file can be: dockerd reads its whole configuration, and gives up before it touches anything else.
 _NO_PID_FILE = "/dev/null/no-daemon-is-started"
 
@@ -45,6 +46,8 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
     if plan.tls and not certificate_due:
         tls_files.check(plan.tls, plan.content_of, plan.server_ca)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
+    if plan.live_restore is not None and plan.running:
+        _check_answers(plan)
     _check_data_root(plan)
     _check_socket_unit(plan, systemd)
     _check_unit_files(plan, run)
@@ -53,6 +56,12 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
         _check_with_engine(plan, run, has_validate=has_validate, certificate_due=certificate_due)
     if plan.after.live_restore:
         _check_no_swarm(plan)
+
+
+def _check_answers(plan: Plan) -> None:
+    """Raise DaemonError when the running engine does not answer: then it cannot be told to keep its containers."""
+    if all(why_local_silent(path, _PROBE_LIMIT) for path in plan.before.local_sockets):
+        raise errors.live_restore_unknown(unit=plan.service)
 
 
 def _check_data_root(plan: Plan) -> None:

@@ -13,14 +13,23 @@ is taken out. Nothing that is put back opens a TCP address.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import daemon_json as json_file
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, host_files, record, unit
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import (
+    errors,
+    host_files,
+    record,
+    tls_files,
+    unit,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Entry
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import DaemonSettings, Plan, Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
+    Option,
     check_options,
     file_name,
+    is_local_host,
     read_arguments,
     wanted_values,
 )
@@ -32,6 +41,21 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd im
 # What a diff shows: the files may hold secrets of others.
 _AS_SET_UP, _AS_BEFORE = "(as it was set up)\n", "(as it was before)\n"
 _STILL_OPEN = "The daemon still listens on {addresses}, which this collection did not set."
+_STILL_TLS = "The daemon still gets {settings}, of which nothing is needed without a TCP address."
+
+
+@dataclass(frozen=True)
+class _Original:
+    """What the options file and daemon.json were before this collection; None for no file, or one not recorded.
+
+    ``options`` and ``configuration`` are what they told the daemon. If they opened a TCP address they are without it
+    and without TLS: no address is opened again, and its private key may be gone.
+    """
+
+    options_bytes: bytes | None
+    json_bytes: bytes | None
+    options: tuple[Option, ...]
+    configuration: t.Mapping[str, t.Any]
 
 
 def make_removal_plan(request: Request, state: ServiceState, running: Process | None) -> Plan:
@@ -45,8 +69,9 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
 
     recorded = {path: entry for path, entry in record.read(request.service).items() if path not in request.keep}
     entries = {path: entry for path, entry in recorded.items() if record.is_ours(entry, read_state(path))}
-    content = _options(request, file, recorded.get(file.path), whole=file.path in entries)
-    new_json = _configuration(request, daemon_json, recorded.get(daemon_json.path), whole=daemon_json.path in entries)
+    original = _original(file, recorded.get(file.path), daemon_json.path, recorded.get(daemon_json.path))
+    content = _options(request, file, original, whole=file.path in entries)
+    new_json = _configuration(request, daemon_json, original, whole=daemon_json.path in entries)
     words = read_words(content, file.path, file.variable)
     wanted: dict[str, bytes | None] = {file.path: content, daemon_json.path: new_json}
     if words and file.path not in entries:
@@ -58,15 +83,11 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         wanted.setdefault(path, content_of(entry.before))
     changes = [*_changes(wanted, entries), *record.removal(request.service)]
 
-    left = [unit.UnitFile(item.path, wanted.get(item.path, item.content) or b"") for item in files]
-    effective = unit.load(request.service, [item for item in left if wanted.get(item.path, b"") is not None])
+    effective = unit.load(request.service, _remaining(files, wanted))
     argv = unit.expand(effective, host_files.variables(effective, file.path, content))
     options = tuple(read_arguments(argv[1:], effective.command.path))
     after = DaemonSettings(options, json_file.parse(new_json, daemon_json.path))
-    conflicts = json_file.conflicts(after.configuration, options)
-    if conflicts:
-        raise errors.set_in_both(path=daemon_json.path, conflicts="; ".join(map(str, conflicts)))
-    return Plan(
+    plan = Plan(
         service=request.service,
         changes=tuple(changes),
         words=words,
@@ -84,42 +105,105 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         reload_due=any(unit.is_unit_file(change.path, request.service) for change in changes) or state.needs_reload,
         warnings=tuple(_warnings(after)),
     )
+    _check_left(plan, allow_insecure=request.allow_insecure)
+    return plan
+
+
+def _remaining(files: t.Sequence[unit.UnitFile], wanted: t.Mapping[str, bytes | None]) -> list[unit.UnitFile]:
+    """Return the unit's files as they are to be, without those that go."""
+    contents = {item.path: wanted.get(item.path, item.content) for item in files}
+    return [unit.UnitFile(path, content) for path, content in contents.items() if content is not None]
+
+
+def _check_left(plan: Plan, *, allow_insecure: bool) -> None:
+    """Raise DaemonError if the daemon would not start with what others have set, or let everybody in."""
+    after = plan.after
+    conflicts = json_file.conflicts(after.configuration, after.options)
+    if conflicts:
+        raise errors.set_in_both(path=plan.daemon_json, conflicts="; ".join(map(str, conflicts)))
+    places = f"{plan.command.path}, {plan.options_path} or {plan.daemon_json}"
+    exposed = [f"tcp://{one.host}:{one.port}" for one in after.listen if not one.is_loopback]
+    if exposed and not after.verifies_clients and not allow_insecure:
+        raise errors.left_open(unit=plan.service, addresses=", ".join(exposed), places=places)
+    files = after.present_tls_files
+    gone = tls_files.missing(files, plan.content_of) if files else []
+    if gone:
+        raise errors.left_without_tls_files(
+            unit=plan.service, settings=_tls_settings(after), files=", ".join(gone), places=places
+        )
+
+
+def _tls_settings(after: DaemonSettings) -> str:
+    """Return what the daemon is told about TLS, as options, empty if it is told nothing."""
+    told = [*json_file.listening(after.configuration), *after.options]
+    found = {one.name: one.value for one in told if one.name.startswith("tls") and one.value not in ("false", "0")}
+    return " ".join(f"--{name}" + (f"={value}" if value not in (None, "true") else "") for name, value in found.items())
 
 
 def _warnings(after: DaemonSettings) -> t.Iterator[str]:
-    """Yield a warning if the daemon will go on listening on TCP addresses."""
+    """Yield a warning if the daemon will go on listening on TCP addresses, or will have settings for that."""
     if after.listen:
         yield _STILL_OPEN.format(addresses=", ".join(f"tcp://{one.host}:{one.port}" for one in after.listen))
+    elif _tls_settings(after):
+        yield _STILL_TLS.format(settings=_tls_settings(after))
 
 
-def _options(request: Request, file: host_files.OptionsFile, entry: Entry | None, *, whole: bool) -> bytes | None:
+def _original(
+    file: host_files.OptionsFile, options_entry: Entry | None, json_path: str, json_entry: Entry | None
+) -> _Original:
+    """Return what there was before. Raises DaemonError."""
+    options_bytes = content_of(options_entry.before) if options_entry else None
+    json_bytes = content_of(json_entry.before) if json_entry else None
+    options = read_arguments(read_words(options_bytes, file.path, file.variable), file.where)
+    configuration = json_file.parse(json_bytes, json_path)
+    if DaemonSettings(tuple(options), configuration).listen:
+        options = [one for one in options if is_local_host(one) or not _is_about_listening(one.name)]
+        hosts = [one for one in configuration.get("hosts") or [] if str(one).startswith("unix:")]
+        configuration = {key: value for key, value in configuration.items() if key not in json_file.LISTENING}
+        configuration.update({"hosts": hosts} if hosts else {})
+    return _Original(options_bytes, json_bytes, tuple(options), configuration)
+
+
+def _is_about_listening(option: str) -> bool:
+    """Return whether the option says where the daemon listens, or anything about TLS."""
+    return option in json_file.LISTENING.values()
+
+
+def _words(options: t.Iterable[Option]) -> list[str]:
+    """Return the words of the options."""
+    return [word for option in options for word in option.words]
+
+
+def _options(request: Request, file: host_files.OptionsFile, original: _Original, *, whole: bool) -> bytes | None:
     """Return the options file as it is to be; None for no file.
 
     ``whole``: nobody changed it since. Raises DaemonError.
     """
-    original = content_of(entry.before) if entry else None
-    words = read_words(original, file.path, file.variable)
-    before = read_arguments(words, file.where)
-    if whole and not DaemonSettings(tuple(before), {}).listen:
-        return original
+    if whole:
+        content = original.options_bytes
+        return content if content is None else render(content, file.path, file.variable, _words(original.options))
     if file.before is None:
         return None
     asked = {name: wanted_values(words) for name, words in check_options(request.options).items()}
     kept = [option for option in file.present if (option.value or "true") not in asked.get(option.name, ())]
     names = {option.name for option in kept} | {"host"}
-    kept += [one for one in before if one.name in asked and one.name not in names and not one.name.startswith("tls")]
-    return render(file.content, file.path, file.variable, [word for option in kept for word in option.words])
+    kept += [
+        one
+        for one in original.options
+        if one.name in asked and one.name not in names and not _is_about_listening(one.name)
+    ]
+    return render(file.content, file.path, file.variable, _words(kept))
 
 
-def _configuration(request: Request, found: host_files.DaemonJson, entry: Entry | None, *, whole: bool) -> bytes | None:
+def _configuration(request: Request, found: host_files.DaemonJson, original: _Original, *, whole: bool) -> bytes | None:
     """Return daemon.json as it is to be; None for no file. ``whole``: nobody changed it since. Raises DaemonError.
 
     Of a file that was changed, the keys that the request sets as options, and were taken out for that, come back.
     """
-    original = content_of(entry.before) if entry else None
-    before = json_file.parse(original, found.path)
-    if whole and not DaemonSettings((), before).listen:
-        return original
+    before = original.configuration
+    if whole:
+        same = original.json_bytes is None or json_file.parse(original.json_bytes, found.path) == before
+        return original.json_bytes if same else json_file.render(before)
     keys = {file_name(name) for name in check_options(request.options)} - json_file.LISTENING.keys()
     back = {key: value for key, value in before.items() if key in keys and key not in found.before}
     return json_file.render({**found.before, **back}) if back else content_of(found.state)

@@ -19,6 +19,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, read_settings
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
@@ -135,6 +136,7 @@ class Session:
             plan = make_removal_plan(request, state, running)
         else:
             plan = make_plan(request, state, running, changes)
+        self._check_socket_unit(plan, request)
         due = ["its certificate or its CA is still to be made"] if certificate_due else []
         reasons = [*due, *restart_reasons(plan, state)]
         stopped = state.is_stopped and not self._left_down and not self._systemd.socket_is_active()
@@ -151,6 +153,15 @@ class Session:
             check_mode = self._mode.check
             preflight.check(plan, self._systemd, self._run, certificate_due=certificate_due, check_mode=check_mode)
         return plan
+
+    def _check_socket_unit(self, plan: Plan, request: Request) -> None:
+        """Raise DaemonError when systemd would hand the daemon a TCP address on which it lets everybody in."""
+        if request.allow_insecure or plan.after.verifies_clients or not plan.after.socket_activated:
+            return
+        addresses = [f"tcp://{text}" for text in self._systemd.socket_addresses()]
+        exposed = [text for text in addresses if (found := parse_host(text)) and not found.is_loopback]
+        if exposed:
+            raise errors.insecure(where=self._systemd.socket, addresses=", ".join(exposed))
 
     def carry_out(self, plan: Plan) -> Outcome:
         """Carry out the plan, unless in check mode, and return what became of it. Raises RemoteApiError."""

@@ -13,6 +13,7 @@ limit holds from connecting to the last byte of the answer. What fails here rais
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import time
@@ -22,6 +23,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import make_context
 
 CONNECTING = "connecting"
+# How the system says, when something is sent, that the peer has closed; the last one is how macOS may.
+_BROKEN = (errno.EPIPE, errno.ESHUTDOWN, errno.ECONNRESET, errno.EPROTOTYPE)
 
 
 class Progress:
@@ -95,8 +98,11 @@ class TimedSocket(socket.socket):
         A peer that stops listening has often said why, so a broken connection is left to the next read.
         """
         self.settimeout(self.progress.remaining())
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        try:
             super().sendall(*args)
+        except OSError as exc:
+            if exc.errno not in _BROKEN:
+                raise
         self.progress.note_data(received=False)
 
 
@@ -141,7 +147,8 @@ def _connect_tcp(progress: Progress) -> TimedSocket:
         except OSError as exc:
             failed = exc
             continue
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # macOS refuses it once the peer has closed, which the next read tells
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
     raise failed
 

@@ -27,6 +27,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN (x509_vfy.h); ssl names it from Python 3.10 on only.
 PARTIAL_CHAIN = 0x80000
+_OPEN_FILES = "/proc/self/fd"
 
 
 def make_context(tls: TlsOptions) -> ssl.SSLContext:
@@ -63,13 +64,14 @@ def _load_ca(context: ssl.SSLContext, tls: TlsOptions) -> None:
 def _load_pem_client(context: ssl.SSLContext, pem: bytes) -> None:
     """Present a client certificate that is in memory together with its key.
 
-    OpenSSL reads files only. So it gets one in memory, or else one with mode 0600 that is gone afterwards.
+    OpenSSL reads files only. So it gets one in memory, or else one with mode 0600 that is gone afterwards: a file in
+    memory has a path on Linux alone (FreeBSD has memfd_create(2) as well, and no /proc).
     """
-    anonymous = hasattr(os, "memfd_create")
+    anonymous = hasattr(os, "memfd_create") and os.path.isdir(_OPEN_FILES)
     with open(os.memfd_create("client"), "wb") if anonymous else tempfile.NamedTemporaryFile() as stream:
         stream.write(pem)
         stream.flush()
-        context.load_cert_chain(f"/proc/self/fd/{stream.fileno()}" if anonymous else stream.name)
+        context.load_cert_chain(f"{_OPEN_FILES}/{stream.fileno()}" if anonymous else stream.name)
 
 
 def _load_client(context: ssl.SSLContext, certificate: str, key: str) -> None:

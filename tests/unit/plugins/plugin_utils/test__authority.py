@@ -30,6 +30,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins import other_unix
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -634,9 +635,7 @@ def client_in(pki: Path) -> _issuing.Client:
 
 
 def test_what_only_linux_has_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("getxattr", "setxattr", "listxattr", "removexattr", "memfd_create", "pidfd_open", "sched_getaffinity")
-    for name in (*names, "O_TMPFILE", "O_PATH", "O_DIRECT", "eventfd", "splice", "copy_file_range", "unshare"):
-        monkeypatch.delattr(os, name, raising=False)
+    other_unix.become(monkeypatch)
     made = ensure(tmp_path / "pki")
     assert made.authority is not None
     client = client_in(tmp_path / "pki")
@@ -674,6 +673,44 @@ def test_a_ca_of_this_collection_needs_no_warning(pki: Path) -> None:
     other = make_authority(pki.parent / "other")
     both = dataclasses.replace(authority, bundle=(authority.certificate, other.certificate))
     assert _authority.warnings(both, "ca.pem") == []
+
+
+@pytest.mark.parametrize("with_root", [True, False])
+def test_an_intermediate_of_a_company_is_a_ca_with_or_without_the_one_above_it(tmp_path: Path, with_root: bool) -> None:
+    """OpenSSL alone has to be told that a chain may end below a root; Go and Python 3.13 take it as it is."""
+    authority = company_authority(tmp_path, with_root=with_root)
+    assert [certificates.common_name(one) for one in authority.bundle] == ["Docker"] + ["Company"] * with_root
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(certificates.to_pem(authority.bundle), encoding="ascii")
+    for wanted, purpose in ((SERVER, "sslserver"), (CLIENT, "sslclient")):
+        issued = _authority.issue(authority, keys.generate("ecdsa_p256").public_key(), wanted, timedelta(days=9), NOW)
+        file = tmp_path / "issued.pem"
+        file.write_text(certificates.to_pem([issued]), encoding="ascii")
+        words = ("verify", "-x509_strict", "-purpose", purpose, "-CAfile", trusted, file)
+        said = openssl(*words, check=False)
+        assert said == f"{file}: OK\n" if with_root else "unable to get issuer certificate" in said
+        assert openssl(words[0], "-partial_chain", *words[1:]) == f"{file}: OK\n"
+    (warning,) = _authority.warnings(authority, "ca.pem")
+    assert "another CA issued it" in warning
+    assert ("the CA above it is trusted as well" in warning) == with_root
+
+
+def company_authority(folder: Path, *, with_root: bool) -> _authority.Authority:
+    """Return an intermediate CA that openssl made, with or without the one above it in its file, that one first."""
+    extensions = folder / "extensions"
+    extensions.write_text(
+        "basicConstraints = critical, CA:true, pathlen:0\nkeyUsage = critical, keyCertSign, cRLSign\n"
+        "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n", encoding="ascii",
+    )  # fmt: skip
+    new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    root, root_key, own_key, csr = (folder / name for name in ("root.pem", "root.key", "own.key", "own.csr"))
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    openssl(*new, "-x509", "-days", "99", "-subj", "/CN=Company", *usage, "-keyout", root_key, "-out", root)
+    openssl(*new, "-subj", "/CN=Docker", "-keyout", own_key, "-out", csr)
+    signed = ("-CA", root, "-CAkey", root_key, "-CAcreateserial", "-days", "50", "-extfile", extensions)
+    openssl("x509", "-req", "-in", csr, *signed, "-out", folder / "own.pem")
+    text = (root.read_text() if with_root else "") + (folder / "own.pem").read_text()
+    return _authority.open_authority_from_text(text, own_key.read_text(), None, datetime.now(UTC))
 
 
 def test_clients_trust_the_authorities_that_are_noted_for_hosts(tmp_path: Path) -> None:

@@ -62,8 +62,10 @@ class FakeHost:
     A behaviour is ``good``, ``dies`` (while it starts), ``hangs`` (starting forever), ``deaf`` (the same, and does not
     stop either), ``silent`` (it runs and does not answer) or ``brief`` (it answers and ends after a second). In
     the same way ``data`` says where it keeps its data, ``containers`` which it sees, and ``removes`` which it removes.
-    All containers have directories at first. ``fails`` says how many times a systemctl command has still to fail.
-    ``requests`` are the systemctl commands that change something. Time passes in sleep() only.
+    All containers have directories at first. ``info`` is more of what GET /info answers. ``load`` and ``unit_file`` are
+    what systemd says of the service, ``socket_load`` and ``socket_listens`` of its socket unit. ``fails`` says how many
+    times a systemctl command has still to fail. ``requests`` are the systemctl commands that change something.
+    Time passes in sleep() only.
     """
 
     def __init__(self, root: pathlib.Path) -> None:
@@ -84,6 +86,9 @@ class FakeHost:
         self.time = 1_000_000.0
         self.socket_active = True
         self.runs_with: bytes | None = None
+        self.info: dict[str, object] = {}
+        self.load, self.unit_file = "loaded", "enabled"
+        self.socket_load, self.socket_listens = "loaded", f"{self.socket} (Stream)\n"
         self.live_restore = False
         self.takes_reload = True
         self.pid = FIRST_PID
@@ -144,7 +149,8 @@ class FakeHost:
         data = self.data.get(self.runs_with, self.root / "data")
         seen = self.containers.get(self.runs_with, set("abc")) - self.removes.get(self.runs_with, set())
         self._engine.info = {
-            "LiveRestoreEnabled": self.live_restore, "ContainersRunning": 3, "DockerRootDir": str(data)
+            "LiveRestoreEnabled": self.live_restore, "ContainersRunning": 3, "DockerRootDir": str(data),
+            **self.info,
         }  # fmt: skip
         self._engine.containers = [{"Id": name} for name in seen]
         threading.Thread(target=self._engine.serve_forever, args=(0.01,), daemon=True).start()
@@ -186,12 +192,13 @@ class FakeHost:
 
     def _properties(self, unit: str) -> str:
         if unit == "docker.socket":
-            return f"LoadState=loaded\nListen={self.socket} (Stream)\n"
+            return f"LoadState={self.socket_load}\nListen={self.socket_listens}"
         active = {"running": "active", "starting": "activating", "stopped": "inactive", "failed": "failed"}[self._phase]
         result = "exit-code" if self._phase == "failed" else "success"
         pid = self.pid if self._phase == "running" else 0
         return (
-            f"LoadState=loaded\nActiveState={active}\nSubState=x\nResult={result}\nMainPID={pid}\nNRestarts=0\n"
+            f"LoadState={self.load}\nUnitFileState={self.unit_file}\n"
+            f"ActiveState={active}\nSubState=x\nResult={result}\nMainPID={pid}\nNRestarts=0\n"
             f"NeedDaemonReload=no\nJob={'12' if self._phase == 'starting' else ''}\n"
             "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd $DOCKER_OPTS ; ignore_errors=no ; pid=0 }\n"
         )

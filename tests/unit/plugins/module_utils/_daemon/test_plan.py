@@ -8,59 +8,16 @@ from __future__ import annotations
 
 import json
 import pathlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import with_activation_sockets
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.machine import Machine, planned
 
-RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
 SOCKET = "--host=unix:///var/run/docker.sock"
-
-
-def planned(request: Request, running: Process | None) -> Plan:
-    """Return the plan with its reasons for a restart."""
-    found = make_plan(request, RUNNING, running)
-    return replace(found, restart_reasons=tuple(restart_reasons(found, RUNNING)))
-
-
-class Machine:
-    """A directory that stands for a host."""
-
-    def __init__(self, root: pathlib.Path) -> None:
-        self.root = root
-        self.options = root / "options"
-        self.json = root / "daemon.json"
-        self.unit = root / "lib/docker.service"
-        self.own = root / "etc/docker.service.d/zz-docker-remote-api.conf"
-        (root / "lib").mkdir()
-        (root / "etc/docker.service.d").mkdir(parents=True)
-        self.set_unit("-H fd:// $DOCKER_OPTS", file=True)
-
-    def set_unit(self, words: str, *, file: bool = False) -> None:
-        line = f"EnvironmentFile=-{self.options}\n" if file else ""
-        self.unit.write_text(f"[Service]\n{line}ExecStart=/usr/bin/dockerd {words}\n", encoding="ascii")
-
-    def plan(self, options: dict[str, Any] | None = None, running: str | None = None, **request: Any) -> Plan:
-        """Return the plan; ``running`` is what the daemon runs with, nothing for a daemon that is down."""
-        asked = {"path": str(self.options), "daemon_json": str(self.json), "allow_insecure": True, **request}
-        argv = None if running is None else ("/usr/bin/dockerd", *running.split())
-        process = None if argv is None else Process(7, argv, 2**62)
-        return planned(Request(options or {}, **asked), process)
-
-
-@pytest.fixture
-def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(unit, "_UNIT_DIRECTORIES", (str(tmp_path / "etc"), str(tmp_path / "lib")))
-    monkeypatch.setattr(unit, "drop_in_path", lambda name: str(tmp_path / f"etc/{name}.d/{unit.DROP_IN_NAME}"))
-    return Machine(tmp_path)
 
 
 def changed(found: Plan) -> list[str]:
@@ -90,8 +47,7 @@ def test_new_certificates_are_a_reason_to_restart(machine: Machine) -> None:
     words = words.replace("-H fd://", "-H fd://", 1)
     assert machine.plan(tls, running=words).restart_reasons == ()
     process = Process(7, ("/usr/bin/dockerd", *words.split()), 1)
-    request = Request(tls, path=str(machine.options), daemon_json=str(machine.json))
-    reasons = planned(request, process).restart_reasons
+    reasons = planned(machine.asked(tls), process).restart_reasons
     assert len(reasons) == 3
     assert all("is newer than the running daemon" in reason for reason in reasons)
 
@@ -274,6 +230,34 @@ def test_plain_tcp_beyond_loopback_is_refused(machine: Machine) -> None:
     with pytest.raises(DaemonError, match=r"the daemon would listen on tcp://1\.1\.1\.1:2 without tlsverify"):
         machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://1.1.1.1:2"]}, allow_insecure=False)
     assert machine.plan({"host": ["tcp://127.0.0.1:1", "tcp://[::1]:2"]}, allow_insecure=False).changes
+
+
+@pytest.mark.parametrize("place", ["options", "unit", "drop-in", "daemon.json"])
+def test_an_open_address_that_is_there_already_is_never_left(machine: Machine, place: str) -> None:
+    """Whether something is due or not, and whatever the daemon runs with."""
+    address = "tcp://0.0.0.0:2375"
+    if place == "options":
+        machine.options.write_text(f'DOCKER_OPTS="-H {address}"\n', encoding="ascii")
+    elif place == "daemon.json":
+        machine.set_unit("$DOCKER_OPTS", file=True)
+        machine.json.write_text(json.dumps({"hosts": ["unix:///x", address]}), encoding="ascii")
+    else:
+        command = f"ExecStart=/usr/bin/dockerd -H fd:// -H {address} $DOCKER_OPTS"
+        machine.set_unit(command.partition("dockerd ")[2], file=True)
+        if place == "drop-in":
+            machine.set_unit("-H fd:// $DOCKER_OPTS", file=True)
+            (machine.own.parent / "own.conf").write_text(f"[Service]\nExecStart=\n{command}\n", encoding="ascii")
+    found = machine.plan({}, allow_insecure=True)
+    running = " ".join(found.argv[1:])
+    for options in ({}, {"dns": ["8.8.8.8"]}):
+        with pytest.raises(DaemonError, match=r"would listen on tcp://0\.0\.0\.0:2375 without tlsverify"):
+            machine.plan(options, running=running, allow_insecure=False)
+
+
+def test_one_in_the_option_that_is_set_is_taken_out(machine: Machine) -> None:
+    machine.options.write_text('DOCKER_OPTS="-H tcp://0.0.0.0:2375 --debug"\n', encoding="ascii")
+    found = machine.plan({"host": ["tcp://127.0.0.1:2375"], "tls": False}, allow_insecure=False)
+    assert found.words == ("--host=tcp://127.0.0.1:2375", "--debug", "--tls=false")
 
 
 def test_an_option_of_the_unit_that_comes_last_and_wins_is_refused(machine: Machine) -> None:

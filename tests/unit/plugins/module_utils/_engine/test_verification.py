@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pathlib
 import socket
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.ver
     Identities,
     verify,
 )
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins import other_unix
 
 DEFAULTS = {name: argument.get("default") for name, argument in VERIFY_ARGUMENTS.items()}
 OPEN = (
@@ -349,3 +352,34 @@ def test_client_and_authority_in_memory(engine: Any, authority: Any, host: Any) 
     params = {**DEFAULTS, "timeout": 5, "negative_checks": False, **texts}
     assert failed(verify(params, host, local=False, identities=Identities(client))) == []
     assert failed(verify(params, host, local=False)) == ["info"]
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["FreeBSD", "macOS"])
+def test_what_only_linux_has_is_not_needed(
+    engine: Any, authority: Any, other_authority: Any, monkeypatch: pytest.MonkeyPatch, memory: bool
+) -> None:
+    """FreeBSD has files in memory, too, and no path to them."""
+    clients = [one.issue("client", server=False) for one in (authority, other_authority)]
+    address = engine()
+    other_unix.become(monkeypatch)
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
+    identities = Identities(*map(pem, clients))
+    params = {**DEFAULTS, "timeout": 5, "ca_path": str(authority.path), "docker_host": address}
+    result = verify(params, "unused.invalid", local=False, identities=identities)
+    assert [one["name"] for one in result["checks"]] == NAMES
+    assert failed(result) == []
+
+
+def test_a_peer_that_closes_is_heard_out_on_macos_too(
+    serve: Any, host: Any, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending may fail with EPROTOTYPE there while the peer closes; what it has said before tells why."""
+    address = serve(lambda sock: sock.send(b"HTTP/1.0 403 Forbidden\r\n\r\n"), host=host).address
+
+    def sendall(_sock: socket.socket, *_words: object) -> None:
+        raise OSError(errno.EPROTOTYPE, os.strerror(errno.EPROTOTYPE))
+
+    monkeypatch.setattr(socket.socket, "sendall", sendall)
+    (info, *_others) = check(address, tls=False, cert_path=None)["checks"]
+    assert "status 403" in info["detail"]

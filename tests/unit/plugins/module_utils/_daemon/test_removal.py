@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What becomes of a host when the Remote API is taken away, by what it was like before and what is in the way."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.machine import Machine
+
+NAMES = ("ca.pem", "server-cert.pem", "server-key.pem")
+KEY = b"-----BEGIN PRIVATE KEY-----\n"
+OPEN = "tcp://0.0.0.0:2376"
+
+
+class Tls:
+    """The TLS files in a directory of the machine: those of somebody else, and then ours at the same paths."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.paths = [folder / name for name in NAMES]
+        folder.mkdir()
+
+    def by_hand(self) -> None:
+        """Put files there that were made by hand."""
+        for path in self.paths:
+            path.write_bytes(KEY if "key" in path.name else b"by hand\n")
+
+    @property
+    def ours(self) -> dict[pathlib.Path, bytes]:
+        """Our files."""
+        return {path: KEY + b"ours\n" if "key" in path.name else b"ours\n" for path in self.paths}
+
+    @property
+    def words(self) -> str:
+        """The options for the files."""
+        return "--tlsverify --tlscacert={} --tlscert={} --tlskey={}".format(*self.paths)
+
+    def options(self, listen: str = OPEN) -> dict[str, Any]:
+        """Return what is asked for to serve with the files."""
+        files = zip(("tlscacert", "tlscert", "tlskey"), map(str, self.paths), strict=True)
+        return {"host": [listen], "tlsverify": True, **dict(files)}
+
+
+@pytest.fixture
+def tls(machine: Machine) -> Tls:
+    return Tls(machine.root / "tls")
+
+
+def away(machine: Machine, tls: Tls, **request: Any) -> Plan:
+    """Set the host up, take it away again, and return the plan of that."""
+    machine.set_up(tls.options(), tls.ours, on_conflict="move", **request)
+    found = machine.removal(tls.options())
+    machine.carry_out(found)
+    return found
+
+
+def test_a_host_that_had_nothing_has_nothing_afterwards(machine: Machine, tls: Tls) -> None:
+    found = away(machine, tls)
+    assert not machine.options.exists()
+    assert not any(path.exists() for path in tls.paths)
+    assert (found.argv[1:], found.warnings) == (("-H", "fd://"), ())
+    assert not (machine.root / "record/docker.service.original").exists()
+    assert machine.removal(tls.options()).changes == ()
+
+
+def test_tls_by_hand_is_not_opened_again_and_the_rest_comes_back(machine: Machine, tls: Tls) -> None:
+    """Its private key has made way for ours and is gone; of what was set besides, nothing is lost."""
+    tls.by_hand()
+    machine.options.write_text(
+        f'# by hand\nDOCKER_OPTS="-H {OPEN} {tls.words} --dns 1.1.1.1 -H unix:///x"\nFOO=bar\n', encoding="ascii"
+    )
+    machine.set_up({**tls.options(), "dns": ["8.8.8.8"]}, tls.ours)
+    found = machine.removal(tls.options())
+    machine.carry_out(found)
+    kept = '# by hand\nDOCKER_OPTS="--dns 1.1.1.1 -H unix:///x"\nFOO=bar\n'
+    assert machine.options.read_text(encoding="ascii") == kept
+    assert (found.after.listen, found.after.uses_tls, found.warnings) == ((), False, ())
+    assert [path.exists() for path in tls.paths] == [True, True, False]
+
+
+@pytest.mark.parametrize("listen", ["tcp://0.0.0.0:2376", "tcp://127.0.0.1:2375"])
+def test_nor_is_one_that_daemon_json_and_the_options_open_together(machine: Machine, tls: Tls, listen: str) -> None:
+    machine.options.write_text(f'DOCKER_OPTS="-H {listen}"\n', encoding="ascii")
+    settings = {"tlsverify": True, "tlskey": str(tls.paths[2]), "hosts-of-others": 1, "debug": True}
+    machine.json.write_text(json.dumps(settings), encoding="ascii")
+    found = away(machine, tls)
+    assert json.loads(machine.json.read_text(encoding="ascii")) == {"hosts-of-others": 1, "debug": True}
+    assert (found.after.listen, found.after.uses_tls) == ((), False)
+
+
+def test_a_local_socket_in_daemon_json_comes_back_without_the_address_beside_it(machine: Machine, tls: Tls) -> None:
+    machine.set_unit("$DOCKER_OPTS", file=True)
+    machine.json.write_text(json.dumps({"hosts": [OPEN, "unix:///x"], "tlsverify": True}), encoding="ascii")
+    found = away(machine, tls)
+    assert json.loads(machine.json.read_text(encoding="ascii")) == {"hosts": ["unix:///x"]}
+    assert found.after.local_sockets == ("/x",)
+
+
+def test_a_file_that_opened_nothing_is_the_same_byte_for_byte(machine: Machine, tls: Tls) -> None:
+    before = b'{"tlsverify":  false ,"debug": true}'
+    machine.json.write_bytes(before)
+    machine.options.write_text("DOCKER_OPTS='--icc=false'\n", encoding="ascii")
+    away(machine, tls)
+    assert machine.json.read_bytes() == before
+    assert machine.options.read_text(encoding="ascii") == "DOCKER_OPTS='--icc=false'\n"
+
+
+def test_an_address_of_the_unit_that_tls_kept_closed_is_not_opened(machine: Machine, tls: Tls) -> None:
+    """It was open to everybody before, and is locked as long as the daemon has our tlsverify."""
+    machine.set_unit("-H fd:// -H tcp://0.0.0.0:2375 $DOCKER_OPTS", file=True)
+    machine.set_up(tls.options(), tls.ours)
+    with pytest.raises(DaemonError, match=r"would listen on tcp://0\.0\.0\.0:2375 and let everybody in") as caught:
+        machine.removal(tls.options())
+    assert all(str(path) in caught.value.remedy for path in (machine.unit, machine.options, machine.json))
+    (warning,) = machine.removal(tls.options(), allow_insecure=True).warnings
+    assert warning.startswith("The daemon still listens on tcp://0.0.0.0:2375, which this collection did not set")
+
+
+def test_nor_is_one_that_somebody_added_to_our_options(machine: Machine, tls: Tls) -> None:
+    machine.set_up(tls.options(), tls.ours)
+    text = machine.options.read_text(encoding="ascii")
+    machine.options.write_text(text.replace("--tlsverify", "--tlsverify -H tcp://10.0.0.5:2377"), encoding="ascii")
+    with pytest.raises(DaemonError, match=r"would listen on tcp://10\.0\.0\.5:2377 and let everybody in"):
+        machine.removal(tls.options())
+
+
+def test_all_that_was_set_goes_whatever_address_the_request_names(machine: Machine, tls: Tls) -> None:
+    """The variable with the address may be gone from the inventory by then, and with it what closes the address."""
+    machine.options.write_text('DOCKER_OPTS="-H tcp://0.0.0.0:2375"\n', encoding="ascii")
+    machine.set_up(tls.options("tcp://10.0.0.5:2376"), tls.ours)
+    found = machine.removal(tls.options())
+    assert (found.after.listen, found.words) == ((), ())
+
+
+def test_tls_of_somebody_else_that_stays_is_told(machine: Machine, tls: Tls) -> None:
+    machine.set_unit("-H fd:// --tlscacert=/srv/ca.pem $DOCKER_OPTS", file=True)
+    (warning,) = away(machine, tls).warnings
+    assert "The daemon still gets --tlscacert=/srv/ca.pem, of which nothing is needed" in warning
+
+
+def test_tls_of_somebody_else_that_needs_our_files_keeps_them_or_is_refused(machine: Machine, tls: Tls) -> None:
+    """Without its key the daemon would not start, and the key that was there before is gone."""
+    tls.by_hand()
+    machine.set_unit(f"-H fd:// {tls.words} $DOCKER_OPTS", file=True)
+    machine.set_up(tls.options(), tls.ours)
+    with pytest.raises(DaemonError, match=f"would still get --tlsverify .*not start without {tls.paths[2]}") as caught:
+        machine.removal(tls.options())
+    assert str(machine.unit) in caught.value.remedy
+    found = machine.removal(tls.options(), keep=tuple(map(str, tls.paths)))
+    machine.carry_out(found)
+    assert {path: path.read_bytes() for path in tls.paths} == tls.ours
+    assert found.warnings[0].startswith("The daemon still gets --tlsverify --tlscacert=")
