@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What others make of a secured engine and its clients: the docker client of a user on another machine, and more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, run
+
+CLIENT, SECURE = "dockerfleet.remote_api.client", "dockerfleet.remote_api.secure"
+ROLE = "dockerfleet.remote_api.docker_remote_api"
+PASSPHRASE = {"docker_remote_api_ca_passphrase": "a passphrase for tests"}
+VOLUME = "/srv/exporter/certificates"
+INFO = "info --format '{{.Name}}'"
+
+
+@dataclass(frozen=True)
+class Story:
+    """An engine, a client's machine, and the runs that made sure of both: one in check mode, one, and one more."""
+
+    engine: Host
+    machine: Host
+    ansible: Ansible
+    planned: Run
+    before: str
+    made: Run
+    again: Run
+
+    @property
+    def files(self) -> Path:
+        """The folder of the CA and of the clients on the controller."""
+        return self.ansible.directory / ".docker_remote_api"
+
+    def as_ci(self, command: str) -> str:
+        """Return what a command says that the ordinary user runs on the client's machine."""
+        return self.machine.exec("su", "-", "ci", "-c", command).stdout.strip()
+
+
+def variables(machine: str) -> dict[str, Any]:
+    """Return the variables of a fleet with one client on the controller and two on the machine."""
+    volume = {"name": "exporter", "host": machine, "directory": VOLUME, "owner": "65534", "group": "65534"}
+    clients = [
+        {"name": "admin"},
+        {"name": "ci", "host": machine, "owner": "ci", "group": "builders", "context": "production"},
+        {**volume, "key_type": "rsa_2048", "hours": 12},
+    ]
+    return {**PASSPHRASE, "docker_remote_api_live_restore": True, "docker_remote_api_clients": clients}
+
+
+@pytest.fixture(scope="module")
+def story(lab: Lab, module_ansible: Ansible) -> Story:
+    hosts = lab.hosts({"judged": ("bookworm", "docker-ce"), "machine": ("trixie", "docker-io")})
+    engine, machine = hosts.values()
+    machine.sh("groupadd builders && useradd --create-home --groups builders --shell /bin/sh ci")
+    given = variables(machine.name)
+
+    def secure(*arguments: str) -> Run:
+        return module_ansible.playbook(
+            SECURE, hosts.values(), "-e", f"target={engine.name}", *arguments, variables=given
+        )
+
+    planned = secure("--check", "--diff")
+    before = machine.sh(f"ls -A /home/ci /srv | grep -e docker -e exporter; test -e {VOLUME} && echo there || true")
+    return Story(engine, machine, module_ansible, planned, before, secure("-vvv", "--diff"), secure("--diff"))
+
+
+def test_check_mode_tells_and_leaves_the_machine_alone(story: Story) -> None:
+    assert story.planned.rc == 0, story.planned.output
+    (result,) = [one for one in story.planned.of(story.engine) if one["action"].endswith(".certificate")]
+    assert [one["issued"] for one in result["result"]["results"]] == [True, True]
+    assert story.before == ""
+
+
+def test_an_ordinary_user_works_with_the_context(story: Story) -> None:
+    assert story.made.rc == 0, story.made.output
+    assert story.as_ci(f"docker --context production {INFO}") == story.engine.name
+    assert story.as_ci(f"docker context use production && docker {INFO}").splitlines()[-1] == story.engine.name
+    assert story.as_ci(f"docker --host tcp://{story.engine.address}:2376 --tlsverify {INFO}") == story.engine.name
+    assert story.as_ci("docker context use default") == "default"
+
+
+def test_owners_and_modes(story: Story) -> None:
+    def stat(folder: str) -> dict[str, str]:
+        said = story.machine.sh(f"find {folder} -maxdepth 1 -printf '%f %U:%G %m\\n'")
+        return dict(line.split(" ", 1) for line in said.splitlines())
+
+    pem = {"ca.pem": "444", "cert.pem": "444", "key.pem": "400"}
+    assert stat(VOLUME) == {name: f"65534:65534 {mode}" for name, mode in {"certificates": "700", **pem}.items()}
+    ci = story.machine.sh("id -u ci; getent group builders | cut -d : -f 3").replace("\n", ":")
+    found = stat("/home/ci/.docker")
+    assert {name: found[name] for name in (".docker", *pem)} == {
+        name: f"{ci} {mode}" for name, mode in {".docker": "700", **pem}.items()
+    }
+    assert set(story.machine.sh("find /home/ci/.docker -printf '%u\\n'").split()) == {"ci"}
+    shown = story.machine.sh(f"openssl x509 -noout -text -in {VOLUME}/cert.pem")
+    assert "Public-Key: (2048 bit)" in shown
+    assert "CN=exporter" in shown.replace(" = ", "=")
+
+
+def test_the_key_is_on_its_machine_alone(story: Story) -> None:
+    for folder in ("/home/ci/.docker", VOLUME):
+        line = story.machine.read(f"{folder}/key.pem").splitlines()[1]
+        assert line not in story.made.output
+        found = run("grep", "-rlF", "-e", line, story.ansible.directory, check=False)
+        assert (found.returncode, found.stdout) == (1, "")
+    assert [folder.name for folder in (story.files / "clients").iterdir()] == ["admin"]
+    assert "PRIVATE KEY" not in story.made.output
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    assert story.again.rc == 0, story.again.output
+    assert {name: story.again.changed(name) for name in story.again.recap} == {story.engine.name: 0}
+    trips = [one["action"].rpartition(".")[2] for one in story.again.of(story.engine)]
+    assert trips.count("remote_api") == 1
+    assert trips.count("certificate") == 1
+
+
+def test_the_role_does_the_same_in_a_play_of_ones_own(story: Story) -> None:
+    play = [{"hosts": story.engine.name, "gather_facts": False, "become": True, "roles": [{"role": ROLE}]}]
+    done = story.ansible.playbook(play, [story.engine, story.machine], variables=variables(story.machine.name))
+    assert (done.rc, done.changed(story.engine)) == (0, 0), done.output
+    assert [one["action"].endswith(".certificate") for one in done.of(story.engine)].count(True) == 1
+
+
+def test_a_machine_that_is_not_reached_is_reported_and_nobody_waits_for_it(story: Story) -> None:
+    given = variables(story.machine.name)
+    given["docker_remote_api_clients"].insert(1, {"name": "lost", "host": "away", "context": "production"})
+    given["docker_remote_api_clients"][2]["key_type"] = "rsa_2048"
+    away = {"away": {"ansible_host": "127.0.0.9", "ansible_port": 9}}
+    arguments = ("-e", f"target={story.engine.name}")
+    hosts = [story.engine, story.machine]
+    done = story.ansible.playbook(SECURE, hosts, *arguments, variables=given, host_variables=away)
+    assert done.rc == 2, done.output
+    assert done.messages(story.engine)[-1].startswith("lost on away: ")
+    (issued,) = [one for one in done.of(story.engine) if one["action"].endswith(".certificate")]
+    assert [one.get("issued") for one in issued["result"]["results"]] == [None, True, False]
+    play = [
+        {
+            "hosts": story.engine.name,
+            "gather_facts": False,
+            "roles": [{"role": ROLE}],
+            "post_tasks": [{"ansible.builtin.command": "true", "changed_when": False}],
+        }
+    ]
+    role = story.ansible.playbook(play, hosts, variables=given, host_variables=away)
+    assert role.rc == 0, role.output
+    assert role.of(story.engine)[-1]["action"] == "ansible.builtin.command"
+    assert "lost on away: " in role.output
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_changed(story: Story) -> None:
+    starts = story.engine.starts()
+    for client, says in (
+        ({"name": "x", "owner": "ci"}, "clients: 'x', owner: "),
+        ({"name": "x", "host": "nosuch"}, "clients: 'x', host: 'nosuch'"),
+    ):
+        given = {
+            **PASSPHRASE,
+            "docker_remote_api_clients": [client],
+            "docker_remote_api_server_names": ["new.example.com"],
+        }
+        done = story.ansible.playbook(SECURE, [story.engine], variables=given)
+        assert done.rc == 2
+        assert done.messages(story.engine)[0].startswith(says)
+    # With several hosts in the play, the context does not say which engine is meant.
+    two = story.ansible.playbook(SECURE, [story.engine, story.machine], variables=variables(story.machine.name))
+    assert [two.messages(host)[0][:22] for host in (story.engine, story.machine)] == ["clients: 'ci', context"] * 2
+    assert story.engine.starts() == starts
+    assert "2376" not in story.machine.sh("cat /proc/$(pidof dockerd)/cmdline")
+
+
+def test_one_client_for_a_working_day(story: Story) -> None:
+    extra = {"name": "ada", "host": story.machine.name, "owner": "ci", "directory": "/home/ci/ada", "hours": "8"}
+    words = [word for name, value in {**extra, "context": "day"}.items() for word in ("-e", f"{name}={value}")]
+
+    def issue() -> Run:
+        hosts = [story.engine, story.machine]
+        return story.ansible.playbook(CLIENT, hosts, "-e", f"target={story.engine.name}", *words, variables=PASSPHRASE)
+
+    made = issue()
+    assert made.rc == 0, made.output
+    assert story.as_ci(f"docker --context day {INFO}") == story.engine.name
+    assert issue().changed(story.engine) == 0
+    subject = story.machine.sh("openssl x509 -noout -subject -checkend 28000 -in /home/ci/ada/cert.pem")
+    assert "CN=ada" in subject.replace(" = ", "=")
+    assert not (story.files / "clients/ada").exists()
