@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, run
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, Run, run
 
 CLIENT, SECURE = "dockerfleet.remote_api.client", "dockerfleet.remote_api.secure"
 ROLE = "dockerfleet.remote_api.docker_remote_api"
@@ -54,7 +57,7 @@ def variables(machine: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def story(lab: Lab, module_ansible: Ansible) -> Story:
-    hosts = lab.hosts({"judged": ("bookworm", "docker-ce"), "machine": ("trixie", "docker-io")})
+    hosts = lab.hosts({"judged": ("bookworm", "docker-ce"), "machine": ("trixie", "no-cryptography")})
     engine, machine = hosts.values()
     machine.sh("groupadd builders && useradd --create-home --groups builders --shell /bin/sh ci")
     given = variables(machine.name)
@@ -189,3 +192,104 @@ def test_one_client_for_a_working_day(story: Story) -> None:
     subject = story.machine.sh("openssl x509 -noout -subject -checkend 28000 -in /home/ci/ada/cert.pem")
     assert "CN=ada" in subject.replace(" = ", "=")
     assert not (story.files / "clients/ada").exists()
+
+
+def modes(host: Host, *paths: str) -> dict[str, tuple[str, int]]:
+    """Return the owner with the group, and the mode, of each path that is there."""
+    said = host.exec("stat", "--dereference", "--format=%n %U:%G %a", *paths, check=False).stdout
+    return {path: (owner, int(mode, 8)) for path, owner, mode in map(str.split, said.splitlines())}
+
+
+def test_files_are_as_the_cis_benchmark_asks(story: Story) -> None:
+    host = story.engine
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in host.argv())
+    units = host.sh(
+        "systemctl show --property FragmentPath --property DropInPaths --value docker.service docker.socket"
+    )
+    # The most that may be allowed: sections 3.1 to 3.6, 3.9 to 3.14, and 3.17 to 3.20 of the benchmark.
+    limits = {options[name]: 0o444 for name in ("tlscacert", "tlscert")} | {options["tlskey"]: 0o400}
+    limits |= dict.fromkeys((*units.split(), "/etc/default/docker", "/etc/docker/daemon.json"), 0o644)
+    limits |= {"/etc/docker": 0o755, "/var/lib/docker-remote-api": 0o700}
+    limits |= dict.fromkeys(host.sh("find /var/lib/docker-remote-api -type f").split(), 0o600)
+    found = modes(host, *limits)
+    assert found.keys() == limits.keys()
+    assert {path: one for path, one in found.items() if one[0] != "root:root" or one[1] & ~limits[path]} == {}
+    assert found[options["tlskey"]][1] == 0o400
+    # 3.15 and 3.16: a group of its own may use the local socket.
+    assert modes(host, "/run/docker.sock") == {"/run/docker.sock": ("root:docker", 0o660)}
+    # 2.15: containers outlive the daemon.
+    assert host.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "true"
+
+
+def test_every_tcp_address_of_the_engine_refuses_a_client_without_a_certificate(story: Story) -> None:
+    host = story.engine
+    words = host.argv()
+    assert "--tlsverify" in words
+    sockets = [line.split() for line in host.sh("ss -Hltnp").splitlines() if '"dockerd"' in line]
+    ports = {local.rpartition(":")[2] for _state, _receive, _send, local, *_rest in sockets}
+    assert ports == {"2376"}
+    curl = ("curl", "-sS", "-m", "10", "--noproxy", "*", "--cacert", story.files / "ca.pem")
+    admin = story.files / "clients/admin"
+    own = ("--cert", admin / "cert.pem", "--key", admin / "key.pem")
+    address = f"{host.address}:2376"
+    assert run(*curl, *own, f"https://{address}/_ping").stdout == "OK"
+    assert run(*curl, f"https://{address}/_ping", check=False).returncode in (35, 56)
+    assert "HTTPS server" in run(*curl, f"http://{address}/_ping", check=False).stdout
+
+
+def offered(address: str, port: int) -> dict[str, dict[str, str]]:
+    """Return what nmap finds that a server offers: the ciphers of each protocol, with nmap's grades of them."""
+    said = run("nmap", "-Pn", "-n", "-p", str(port), "--script", "+ssl-enum-ciphers", "-oX", "-", address).stdout
+    found = {}
+    for protocol in ElementTree.fromstring(said).findall(".//script[@id='ssl-enum-ciphers']/table"):
+        elements = [
+            {str(one.get("key")): str(one.text) for one in cipher.findall("elem")}
+            for cipher in protocol.findall("table[@key='ciphers']/table")
+        ]
+        found[str(protocol.get("key"))] = {one["name"]: one["strength"] for one in elements}
+    return found
+
+
+def test_no_old_protocol_and_no_weak_cipher_is_offered(story: Story) -> None:
+    found = offered(story.engine.address, 2376)
+    assert found
+    assert found.keys() <= {"TLSv1.2", "TLSv1.3"}
+    assert {grade for ciphers in found.values() for grade in ciphers.values()} == {"A"}
+
+
+DOCKER_PY = """
+import os, docker
+folder = os.environ["DOCKER_CERT_PATH"]
+pair = (os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem"))
+tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=os.path.join(folder, "ca.pem"), verify=True)
+explicit = docker.DockerClient(base_url=os.environ["DOCKER_HOST"], tls=tls)
+print(docker.from_env().info()["Name"], explicit.info()["Name"])
+"""
+
+
+def test_others_work_with_the_folder_of_a_client_as_it_is(story: Story) -> None:
+    folder, address = story.files / "clients/admin", f"tcp://{story.engine.address}:2376"
+    # With a bundle in the environment, requests ignores the CA that it is given.
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
+    env = {**kept, "DOCKER_HOST": address, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}
+    assert run("docker", "info", "--format", "{{.Name}}", env=env).stdout.strip() == story.engine.name
+
+    peers = (CHECKOUT / "tests/tools/with", "peers")
+    name = story.engine.name
+    assert run(*peers, "python", "-c", DOCKER_PY, env=env, timeout=900).stdout.split() == [name, name]
+
+    files = {"ca_path": folder / "ca.pem", "client_cert": folder / "cert.pem", "client_key": folder / "key.pem"}
+    given = {"docker_host": address, "tls": True, "validate_certs": True} | {
+        one: str(path) for one, path in files.items()
+    }
+    tasks = [
+        {"community.docker.docker_host_info": {}, "register": "by_environment"},
+        {"community.docker.docker_volume": {**given, "name": "judged"}, "environment": {"DOCKER_CERT_PATH": ""}},
+        {"ansible.builtin.assert": {"that": f"by_environment.host_info.Name == '{name}'"}},
+    ]
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
+    play["vars"] = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    playbook = story.ansible.directory / "peers.yml"
+    playbook.write_text(json.dumps([play]), encoding="utf-8")
+    run(*peers, "ansible-playbook", "-i", "localhost,", playbook, env=env)
+    assert story.engine.sh("docker volume ls --quiet") == "judged"
