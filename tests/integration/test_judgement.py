@@ -293,3 +293,21 @@ def test_others_work_with_the_folder_of_a_client_as_it_is(story: Story) -> None:
     playbook.write_text(json.dumps([play]), encoding="utf-8")
     run(*peers, "ansible-playbook", "-i", "localhost,", playbook, env=env)
     assert story.engine.sh("docker volume ls --quiet") == "judged"
+
+
+def test_groups_with_a_ca_each_have_clients_on_one_machine(story: Story) -> None:
+    machine, hosts = story.machine, [story.engine, story.machine]
+
+    def group(number: int) -> dict[str, Any]:
+        client = {"name": f"twin-{number}", "host": machine.name, "directory": f"/srv/twin-{number}", "owner": "ci"}
+        pki = story.files if number == 1 else story.ansible.directory / "other"
+        return {"docker_remote_api_pki_dir": str(pki), "docker_remote_api_clients": [client]}
+
+    groups = {host.name: group(number) for number, host in enumerate(hosts, 1)}
+    common = {**PASSPHRASE, "docker_remote_api_live_restore": True}
+    done = story.ansible.playbook(SECURE, hosts, variables=common, host_variables=groups)
+    assert done.rc == 0, done.output
+    for number, host in enumerate(hosts, 1):
+        options = f"--tlsverify --tlscacert /srv/twin-{number}/ca.pem --tlscert /srv/twin-{number}/cert.pem"
+        client = f"docker --host tcp://{host.address}:2376 {options} --tlskey /srv/twin-{number}/key.pem"
+        assert story.as_ci(f"{client} {INFO}") == host.name

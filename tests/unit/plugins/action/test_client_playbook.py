@@ -95,6 +95,12 @@ def test_a_client_on_another_machine_has_nothing_on_the_controller(stage: Stage)
     assert not (stage.pki / "clients").exists()
     again = issue(stage, *extra, more={"build": HERE})
     assert (again.rc, again.changed("web1")) == (0, 0), again.output
+    # A CA that vouches for a host besides ours, as the controller's clients trust it.
+    (stage.pki / "foreign").mkdir()
+    more = ("-subj", "/CN=Other", "-keyout", stage.path / "other.key", "-out", stage.pki / "foreign/web9.pem")
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", *more)
+    assert issue(stage, *extra, more={"build": HERE}).changed("web1") == 1
+    assert openssl("verify", "-CAfile", folder / "ca.pem", stage.pki / "foreign/web9.pem").endswith(": OK\n")
 
 
 def test_a_machine_that_is_not_reached_is_an_error(stage: Stage) -> None:
