@@ -36,6 +36,9 @@ class ActionModule(ActionBase):
                 if options[name] is not None:
                     options[name] = path_here(self._loader, options[name])
             resolve_clients(self._loader, options["clients"])
+            if options["phase"]:
+                for one in options["clients"]:
+                    one["context"] = None  # the playbook secure sees to it, and knows the engine
             machines = (task_vars or {}).get("groups", {}).get("all", ())
             deliveries = _deliveries.take_deliveries(options, _deliveries.Surroundings(machines))
             return {**result, **self._ensure(options, datetime.now(UTC)), "deliveries": deliveries}

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, Run, run
 
-CLIENT, SECURE = "dockerfleet.remote_api.client", "dockerfleet.remote_api.secure"
+CLIENT, ROTATE = "dockerfleet.remote_api.client", "dockerfleet.remote_api.rotate_authority"
+SECURE = "dockerfleet.remote_api.secure"
 ROLE = "dockerfleet.remote_api.docker_remote_api"
 PASSPHRASE = {"docker_remote_api_ca_passphrase": "a passphrase for tests"}
 VOLUME = "/srv/exporter/certificates"
@@ -311,3 +312,19 @@ def test_groups_with_a_ca_each_have_clients_on_one_machine(story: Story) -> None
         options = f"--tlsverify --tlscacert /srv/twin-{number}/ca.pem --tlscert /srv/twin-{number}/cert.pem"
         client = f"docker --host tcp://{host.address}:2376 {options} --tlskey /srv/twin-{number}/key.pem"
         assert story.as_ci(f"{client} {INFO}") == host.name
+
+
+def test_a_new_ca_locks_no_client_on_another_machine_out(story: Story) -> None:
+    def rotate() -> list[str]:
+        hosts, target = [story.engine, story.machine], ("-e", f"target={story.engine.name}")
+        done = story.ansible.playbook(ROTATE, hosts, *target, variables=variables(story.machine.name))
+        assert done.rc == 0, done.output
+        assert story.as_ci(f"docker --context production {INFO}") == story.engine.name
+        return [one["action"].rpartition(".")[2] for one in done.of(story.engine) if one["changed"]]
+
+    # The client trusts the new CA before the host, after the look, gets a certificate of it.
+    moved = rotate()
+    assert moved.index("certificate") < moved.index("remote_api")
+    serial = story.machine.sh("openssl x509 -noout -serial -in /home/ci/.docker/cert.pem")
+    assert rotate() == ["certificate", "docker_context"]
+    assert story.machine.sh("openssl x509 -noout -serial -in /home/ci/.docker/cert.pem") != serial
