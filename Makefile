@@ -16,7 +16,7 @@ with := tests/tools/with
 SUITES := bookworm trixie
 WHAT := demo test
 
-.PHONY: help demo test fresh lint format unit oldest integration molecule build bench prepare prepare-reports clean clean-cache
+.PHONY: help demo test fresh lint format unit oldest integration molecule build bench prepare prepare-integration clean clean-cache
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -46,7 +46,7 @@ oldest: prepare ## run the unit tests, and check the playbooks, with the oldest 
 	    $(with) oldest ansible-playbook --syntax-check -i localhost, dockerfleet.remote_api.$$playbook; done
 
 # Four files at a time: most of their time goes by waiting for daemons and hosts.
-integration: prepare-reports ## run the tests on real hosts
+integration: prepare-integration ## run the tests on real hosts
 	@$(with) test pytest -n 4 --dist loadfile tests/integration
 
 molecule: prepare ## run the molecule scenarios
@@ -61,8 +61,8 @@ bench: prepare ## measure a fleet of lab hosts against a peer playbook and a pin
 prepare:
 	@tests/tools/prepare
 
-prepare-reports:
-	@tests/tools/prepare reports
+prepare-integration:
+	@tests/tools/prepare integration
 
 clean: ## remove what was made in the checkout
 	rm -rf dist .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output changelogs/.plugin-cache.yaml

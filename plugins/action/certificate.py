@@ -11,7 +11,6 @@ import typing as t
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
     argspec,
@@ -23,6 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import HostAction
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     path_here,
@@ -30,7 +30,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_
 
 _MODULE = "dockerfleet.remote_api.certificate"
 # What only the controller may know or needs to know.
-_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir", "run_on"})
+_CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir", "run_on", "install_dependencies"})
 _PATHS = ("ca_path", "ledger_dir")
 _PATHS_HERE = ("directory", "key_path", "certificate_path", "ca_certificate_path")
 
@@ -46,7 +46,7 @@ class _Signer:
     now: datetime
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Runs the module once on the host, and once more if a certificate had to be signed for it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -82,6 +82,8 @@ class ActionModule(ActionBase):
         bundle = source.trusted(now, options["usage"])
         if not bundle and not self._task.check_mode:
             raise errors.not_there(path=options["ca_path"])
+        if bundle and options["usage"] == "client":
+            bundle = _issuing.trusted_by_clients(options["ca_path"], bundle)
         signer = _Signer(source, bundle, wanted, validity.lifetime, now)
         options["ca_certificate"] = certificates.to_pem(bundle) if bundle else None
         options["exact"] = options["exact"] is not False
@@ -93,12 +95,20 @@ class ActionModule(ActionBase):
         """Return the result of one or two round trips, with a certificate signed in between. Raises RemoteApiError."""
         sent = {**self._arguments(), "exact": options["exact"], "ca_certificate": options["ca_certificate"]}
         first = self._run_module(sent, task_vars)
+        if first.get("missing_library") and options["install_dependencies"]:
+            if self._task.check_mode:
+                found = {"reasons": [first["msg"]]}
+                return _issuing.predict(found, signer.wanted, signer.bundle, signer.now + signer.lifetime)
+            installed = self.install_library(task_vars or {})
+            if installed.get("failed"):
+                return installed
+            first = self._run_module(sent, task_vars)
         csr = first.pop("csr", None)
         if first.get("failed") or (signer.bundle and not first["reasons"]):
             return first
         if self._task.check_mode:
             return _issuing.predict(first, signer.wanted, signer.bundle, signer.now + signer.lifetime)
-        host = str((task_vars or {}).get("inventory_hostname"))
+        host = str(self._task.delegate_to or (task_vars or {}).get("inventory_hostname"))
         authority = signer.source.open(signer.now).signs_for(signer.wanted.usage)
         signed = _authority.sign_request(authority, str(csr), signer.wanted, signer.lifetime, signer.now, host)
         if signed.warning:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import argspec, certificates, errors, library
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _deliveries, _issuing, _rotation
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     path_here,
@@ -36,7 +36,12 @@ class ActionModule(ActionBase):
                 if options[name] is not None:
                     options[name] = path_here(self._loader, options[name])
             resolve_clients(self._loader, options["clients"])
-            return {**result, **self._ensure(options, datetime.now(UTC))}
+            if options["phase"]:
+                for one in options["clients"]:
+                    one["context"] = None  # the playbook secure sees to it, and knows the engine
+            machines = (task_vars or {}).get("groups", {}).get("all", ())
+            deliveries = _deliveries.take_deliveries(options, _deliveries.Surroundings(machines))
+            return {**result, **self._ensure(options, datetime.now(UTC)), "deliveries": deliveries}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}
 

@@ -10,8 +10,8 @@ import sys
 import typing as t
 from datetime import UTC, datetime, timedelta
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import bracketed
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
@@ -22,7 +22,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     names,
     profiles,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _deliveries, _issuing, _rotation
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import HostAction
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
@@ -35,10 +36,9 @@ _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
 _CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir"})
 _ALWAYS = ("localhost", "127.0.0.1")
-_LIBRARY = {"name": "python3-cryptography", "state": "present", "update_cache": True}
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Sees to the CA and the clients, runs the module on the host, and once more if a certificate has to be signed.
 
     All of it is one task, since each task costs the controller a process for each host.
@@ -91,6 +91,7 @@ class ActionModule(ActionBase):
         sent["required_names"] = [name for name in sent["names"] if name in asked]
         now = datetime.now(UTC)
         self._find_authority()
+        deliveries = self._take_deliveries()
         served = self._server_ca(sent)
         host = self._host
         ensured = self._ensure_authority(now, [(_issuing.SERVERS, host, served)] if served else [])
@@ -112,7 +113,8 @@ class ActionModule(ActionBase):
             if notes:
                 later = self._ensure_authority(now, notes)
                 changed, ensured = True, ensured if ensured.changed else later
-        return {**done, "changed": done.get("changed", False) or changed, "clients": ensured.clients}
+        changed = done.get("changed", False) or changed
+        return {**done, "changed": changed, "clients": ensured.clients, "deliveries": deliveries}
 
     def _server_ca(self, sent: dict[str, t.Any]) -> str:
         """Return the CA (PEM) of a certificate that somebody else issues, and send it in place of its path, if any.
@@ -165,7 +167,7 @@ class ActionModule(ActionBase):
         if first.get("missing_library") and options["install_dependencies"]:
             if self._only_look:
                 return {"changed": bool(self._task.check_mode), "due": True, "reasons": [first["msg"]]}
-            installed = self._run_action("ansible.builtin.package", _LIBRARY)
+            installed = self.install_library(self._task_vars)
             if installed.get("failed"):
                 return installed
             first = self._run_module(sent)
@@ -202,6 +204,29 @@ class ActionModule(ActionBase):
             options[name] = options[name] and path_here(self._loader, options[name])
         resolve_clients(self._loader, options["clients"])
 
+    def _authority_options(self) -> dict[str, t.Any]:
+        """Return the options about the CA and its clients, by the names that certificate_authority has for them."""
+        options = self._options
+        named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
+        same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days", "ledger_dir")
+        wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
+        wanted.update(client_days=options["client_days"] or options["certificate_days"])
+        return wanted
+
+    def _take_deliveries(self) -> list[dict[str, t.Any]]:
+        """Return what the role is to do on clients' machines, and leave in the options the controller's clients.
+
+        Raises RemoteApiError.
+        """
+        alone = len(self._task_vars.get("ansible_play_hosts_all") or ()) == 1
+        port = _remote_api.listen_port(self._listen)
+        wanted = self._authority_options()
+        machines = self._task_vars.get("groups", {}).get("all", ())
+        engine = f"tcp://{bracketed(self._address)}:{port}" if alone else None
+        deliveries = _deliveries.take_deliveries(wanted, _deliveries.Surroundings(machines, engine))
+        self._options["clients"] = wanted["clients"]
+        return deliveries
+
     def _ensure_authority(self, now: datetime, notes: t.Sequence[_issuing.Note] = ()) -> _issuing.Ensured:
         """Make sure of the CA and the clients on the controller. Raises RemoteApiError.
 
@@ -211,11 +236,7 @@ class ActionModule(ActionBase):
         look = self._task.check_mode or (
             options["plan_only"] and options["ca_path"] and not _authority.exists(options["ca_path"])
         )
-        named = {"path": "ca_path", "passphrase": "ca_passphrase", "common_name": "ca_common_name", "days": "ca_days"}
-        same = ("ca_certificate", "ca_key", "key_type", "clients", "renew_before_days", "ledger_dir")
-        wanted = {name: options[mine] for name, mine in named.items()} | {name: options[name] for name in same}
-        wanted.update(client_days=options["client_days"] or options["certificate_days"])
-        done = _issuing.ensure_authority(wanted, now, look, notes)
+        done = _issuing.ensure_authority(self._authority_options(), now, look, notes)
         listed = [one["name"] for one in options["clients"]]
         unnamed = _issuing.unnamed_clients(options["ca_path"], listed, now) if options["ca_path"] else ()
         for warning in (*done.warnings, *unnamed):
@@ -266,25 +287,6 @@ class ActionModule(ActionBase):
             module_name=_MODULE, module_args=arguments, task_vars=self._task_vars
         )
         return result
-
-    def _run_action(self, name: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result of another action on this host, in this process."""
-        action = self._shared_loader_obj.action_loader.get(name, **self._handed_over(arguments))
-        result: dict[str, t.Any] = action.run(task_vars=self._task_vars)
-        return result
-
-    def _handed_over(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return what another action needs to run on this host: this one's, with a task of other arguments."""
-        task = self._task.copy()
-        task.args = arguments
-        return {
-            "task": task,
-            "connection": self._connection,
-            "play_context": self._play_context,
-            "loader": self._loader,
-            "templar": self._templar,
-            "shared_loader_obj": self._shared_loader_obj,
-        }
 
 
 def _predict(

@@ -22,7 +22,12 @@ CLIENTS: dict[str, t.Any] = {
         "hours": {"type": "int"},
         "key_type": {"type": "str", "choices": list(KEY_TYPES)},
         "subject": {"type": "dict"},
-        "directory": {"type": "path"},
+        # No path: that of a client with a host is on that machine, and ~ means a home there.
+        "directory": {"type": "str"},
+        "host": {"type": "str"},
+        "owner": {"type": "str"},
+        "group": {"type": "str"},
+        "context": {"type": "raw"},
     },
     "mutually_exclusive": [["days", "hours"]],
 }

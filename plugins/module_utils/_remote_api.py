@@ -177,6 +177,11 @@ def listen_hosts(listen: t.Sequence[str]) -> list[str]:
     return [address.host for address in addresses if not address.is_wildcard and "%" not in address.host]
 
 
+def listen_port(listen: t.Sequence[str]) -> int:
+    """Return the port of the first listen address."""
+    return next(address.port for address in map(parse_host, listen) if address)
+
+
 def daemon_request(options: t.Mapping[str, t.Any]) -> DaemonRequest:
     """Return the daemon's part of the request. Raises RemoteApiError for options that cannot be carried out."""
     names = {"tlscacert": "ca.pem", "tlscert": "server-cert.pem", "tlskey": "server-key.pem"}
@@ -261,5 +266,6 @@ __all__ = (
     "configure",
     "daemon_request",
     "listen_hosts",
+    "listen_port",
     "needs_certificate",
 )

@@ -116,7 +116,8 @@ options:
     description:
       - The certificate of the authority (PEM; several one after the other are possible). The certificate is checked
         against it, and it is kept beside the certificate.
-      - With O(ca_path), it comes from the authority.
+      - With O(ca_path), it comes from the authority. A client (O(usage=client)) also gets the certificates of other
+        authorities that hosts of the fleet are verified with, as in M(dockerfleet.remote_api.certificate_authority).
       - If it is not given, the file that is already there is used for checking, and is left as it is.
     type: str
   certificate:
@@ -180,6 +181,11 @@ options:
       - The systemd service that is going to use the certificate, such as V(docker).
       - On a machine without systemd, or without this service, the module fails before it changes anything.
     type: str
+  install_dependencies:
+    description:
+      - Whether to install C(python3-cryptography) on a machine that lacks it, when O(ca_path) or O(ca_key) is given.
+    type: bool
+    default: false
 seealso:
   - module: dockerfleet.remote_api.certificate_authority
   - name: Protect the Docker daemon socket

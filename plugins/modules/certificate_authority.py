@@ -117,9 +117,31 @@ options:
         type: dict
       directory:
         description:
-          - The directory of its files on the controller, instead of C(clients/NAME) in the CA's directory. A relative
+          - The directory of its files. On the controller, by default C(clients/NAME) in the CA's directory. A relative
             path begins where Ansible's own relative paths do.
-        type: path
+          - On the machine O(clients[].host), by default C(~/.docker) of O(clients[].owner), or else of the user as whom
+            Ansible works there.
+        type: str
+      host:
+        description:
+          - The client's machine, a host of the inventory. Nothing of this client is made here, since a task cannot
+            connect to another host than its own. It is returned in RV(deliveries), and the role
+            P(dockerfleet.remote_api.docker_remote_api#role) carries it out.
+        type: str
+      owner:
+        description:
+          - The user on that machine to whom the files belong, by name, or with O(clients[].directory) and without
+            O(clients[].context) by number.
+        type: str
+      group:
+        description: The group of the files on that machine.
+        type: str
+      context:
+        description:
+          - "A docker context to be written on the client's machine, or without O(clients[].host) on the controller,
+            such as V({name: production, docker_host: tcp://docker1.example.com:2376})."
+          - It is returned in RV(deliveries), as the client's files are.
+        type: raw
   client_days:
     description: For how many days clients' certificates are issued.
     type: int
@@ -221,6 +243,50 @@ clients:
       type: str
     serial:
       description: The certificate's serial number in hexadecimal. V(none) in check mode if one would be issued.
+      type: str
+deliveries:
+  description:
+    - What is left to be done for clients that have a O(clients[].host) or a O(clients[].context), by tasks that run on
+      those machines. P(dockerfleet.remote_api.docker_remote_api#role) does it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The client's name.
+      type: str
+    host:
+      description: The client's machine, V(none) for the controller.
+      type: str
+    directory:
+      description: The directory of its files there.
+      type: str
+    owner:
+      description: To whom they belong.
+      type: str
+    group:
+      description: Their group.
+      type: str
+    subject:
+      description: What stands before the common name in the subject.
+      type: dict
+    key_type:
+      description: The type of its key.
+      type: str
+    days:
+      description: For how many days its certificate is issued.
+      type: int
+    hours:
+      description: Or for how many hours.
+      type: int
+    renew_before_days:
+      description: With how many days left it is issued again.
+      type: int
+    context:
+      description: The context's C(name) and C(docker_host), V(none) if none is to be written.
+      type: dict
+    ca:
+      description: The CA's directory on the controller, or its certificate (PEM) if it is given as text.
       type: str
 certificate:
   description:

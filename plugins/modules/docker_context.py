@@ -58,9 +58,14 @@ options:
         the docker client's default that. If it is not set, the current context stays.
       - It has no meaning with O(state=absent).
     type: bool
+  owner:
+    description:
+      - The name of the user in whose store to write, which is C(~/.docker). It is done with the rights of this user.
+      - Only root can do that for others. By default, it is the user who runs the task.
+    type: str
 notes:
-  - The store is that of the user who runs the task, C(~/.docker), or what E(DOCKER_CONFIG) says. Use C(become_user) for
-    somebody else's.
+  - The store is that of the user who runs the task, C(~/.docker), or what E(DOCKER_CONFIG) says. Use O(owner) or
+    C(become_user) for somebody else's.
   - E(DOCKER_HOST) and E(DOCKER_CONTEXT) in a user's environment count more than the current context.
   - New files have mode 0600, new directories 0700.
 seealso:
@@ -85,15 +90,15 @@ EXAMPLES = r"""
     docker_host: tcp://docker1.example.com:2376
     cert_path: /home/ci/certificates
     current: true
+    owner: ci
   become: true
-  become_user: ci
 
 - name: Take it back
   dockerfleet.remote_api.docker_context:
     name: production
     state: absent
+    owner: ci
   become: true
-  become_user: ci
 """
 
 RETURN = r"""
@@ -128,6 +133,7 @@ context:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
     ContextStore,
+    acting_as,
     client_directory,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.docker_context import (
@@ -145,6 +151,7 @@ ARGUMENTS = {
     "cert_path": {"type": "path"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "current": {"type": "bool"},
+    "owner": {"type": "str"},
 }
 
 
@@ -166,9 +173,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        plan = make_plan(module)
-        if not module.check_mode:
-            carry_out(plan)
+        with acting_as(module.params["owner"]):
+            plan = make_plan(module)
+            if not module.check_mode:
+                carry_out(plan)
     except RemoteApiError as exc:
         module.fail_json(msg=str(exc))
     diff = [

@@ -65,9 +65,10 @@ def path_here(loader: DataLoader, path: str) -> str:
 
 
 def resolve_clients(loader: DataLoader, clients: t.Iterable[dict[str, t.Any]]) -> None:
-    """Make the directories of clients absolute, in place. Raises TlsError as path_here() does."""
+    """Make the directories of clients on the controller absolute, in place. Raises TlsError as path_here() does."""
     for one in clients:
-        one["directory"] = one["directory"] and path_here(loader, one["directory"])
+        if one["directory"] and one["host"] is None:
+            one["directory"] = path_here(loader, os.path.expandvars(one["directory"]))
 
 
 __all__ = ("checked_options", "parse_lists", "path_here", "resolve_clients")

@@ -141,7 +141,7 @@ def unnamed_clients(path: str, named: t.Iterable[str], now: datetime) -> t.Itera
             continue
         end = certificates.not_after(certificate)
         if end > now and not certificates.find_anchor([certificate], retired):
-            yield f"{file}: this client is not in the list of clients, and is let in until {certificates.iso(end)}."
+            yield f"{file}: no client in the list has this certificate, and it lets in until {certificates.iso(end)}."
 
 
 # The folder, the host and the PEM text of CA certificates that are to be remembered; empty text: forgotten.
@@ -169,21 +169,21 @@ def _write(path: str, notes: t.Sequence[Note]) -> None:
             store.remove([file])
 
 
-def _trusted_by_clients(
-    path: str | None, authority: _authority.Authority, notes: t.Sequence[Note]
+def trusted_by_clients(
+    path: str | None, bundle: tuple[x509.Certificate, ...], notes: t.Sequence[Note] = ()
 ) -> tuple[x509.Certificate, ...]:
-    """Return the CAs by which clients verify hosts: ours, then those that vouch for the hosts with notes.
+    """Return the CAs by which clients verify hosts: ours (``bundle``), then those that vouch for hosts with notes.
 
     ``notes`` count instead of what their files hold. Raises RemoteApiError.
     """
     if path is None:
-        return authority.bundle
+        return bundle
     texts = {_note_path(path, folder, host): text.encode() for folder, host, text in notes}
     for folder in (FOREIGN, SERVERS):
         for file in glob.glob(os.path.join(glob.escape(path), folder, "*.pem"), include_hidden=True):
             texts.setdefault(file, read_file(file) or b"")
     found = [one for file, text in sorted(texts.items()) if text for one in certificates.load_bundle(text, file)]
-    return (*authority.bundle, *certificates.without(found, authority.bundle))
+    return (*bundle, *certificates.without(found, bundle))
 
 
 def _signer(authority: _authority.Authority, path: str) -> _authority.Authority:
@@ -289,7 +289,7 @@ def _ensure_clients(
     """
 
     def each(*, look: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
-        bundle = _trusted_by_clients(path, authority, notes) if authority else ()
+        bundle = trusted_by_clients(path, authority.bundle, notes) if authority else ()
         done = [ensure_client(client, authority, now, look, bundle) for client in clients]
         return [result for result, _warnings in done], [text for _result, texts in done for text in texts]
 
@@ -318,5 +318,6 @@ __all__ = (
     "noted",
     "predict",
     "share_of_spread",
+    "trusted_by_clients",
     "unnamed_clients",
 )

@@ -175,11 +175,14 @@ def test_a_ledger_is_kept_where_it_is_asked_for(
 ) -> None:
     host = hosts["slice-1"]
     ledger = ansible.directory / "ledger"
-    more = {"docker_remote_api_ledger_dir": str(ledger), "docker_remote_api_server_names": ["db.example.com"]}
-    done = secure(ansible, host, authority, **more)
+    # A client with a key of its own needs no disk here, either.
+    client = {"name": "self", "host": host.name, "directory": "/root/self", "context": "self"}
+    more = {"docker_remote_api_server_names": ["db.example.com"], "docker_remote_api_clients": [client]}
+    done = secure(ansible, host, authority, docker_remote_api_ledger_dir=str(ledger), **more)
     assert done.rc == 0, done.output
-    (copy,) = ledger.iterdir()
-    assert copy.read_text() == host.read(CERTIFICATE)
+    issued = {host.read(CERTIFICATE), host.read("/root/self/cert.pem")}
+    assert {copy.read_text() for copy in ledger.iterdir()} == issued
+    assert host.sh("docker --context self info --format '{{.Name}}'") == host.name
 
 
 def test_a_job_in_an_execution_environment(

@@ -105,9 +105,11 @@ environment() {
         test) virtual_environment test "$newest" test ;;
         tools) virtual_environment tools "$newest" test tools ;;
         importer) virtual_environment importer "$newest" importer ;;
+        # Thousands of files, of which a test loads a few.
+        peers) PIP_NO_COMPILE=1 virtual_environment peers "$newest" peers ;;
         oldest) # the oldest ansible-core that is supported runs on Python 3.12 at most
             virtual_environment oldest "$(newest_python 3.12 3.11 || printf '%s' "$newest")" oldest ;;
-        *) fail "There is no environment \"$1\": test, tools, importer or oldest." ;;
+        *) fail "There is no environment \"$1\": test, tools, importer, peers or oldest." ;;
     esac
 }
 

@@ -78,13 +78,19 @@ class ContextPlan:
         return bool(self.changes or self.removed)
 
 
+def check_request(name: str, docker_host: str, *, with_certificates: bool) -> str:
+    """Return the engine's address as a context has it, with scheme and port. Reads nothing. Raises OptionError."""
+    _check_name(name)
+    address = parse_address(docker_host, tls=with_certificates)
+    if with_certificates and not address.startswith("tcp://"):
+        raise errors.certificates_for_socket(address=address)
+    return address
+
+
 def plan_context(store: ContextStore, request: ContextRequest) -> ContextPlan:
     """Return what makes the context what is asked for. Read-only. Raises OptionError and FilesError."""
-    _check_name(request.name)
-    address = parse_address(request.docker_host, tls=request.cert_path is not None)
+    address = check_request(request.name, request.docker_host, with_certificates=request.cert_path is not None)
     material = _read_material(request.cert_path) if request.cert_path else dict.fromkeys(PEM_NAMES)
-    if request.cert_path and not address.startswith("tcp://"):
-        raise errors.certificates_for_socket(address=address)
     config = _read_config(store)
     meta = _read_meta(store, request.name)
     was_current = current_name(config) == request.name
@@ -225,4 +231,4 @@ def _change(path: str, before: FileState | None, after: bytes | None, shown: tup
     return Change(path, before, after, shown, mode, *owner)
 
 
-__all__ = ("ContextPlan", "ContextRequest", "carry_out", "plan_context", "plan_removal")
+__all__ = ("ContextPlan", "ContextRequest", "carry_out", "check_request", "plan_context", "plan_removal")

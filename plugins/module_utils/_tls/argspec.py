@@ -40,6 +40,7 @@ CERTIFICATE: dict[str, dict[str, t.Any]] = {
     "group": {"type": "str"},
     "mode": {"type": "str", "default": "0400", "choices": ["0400", "0600"]},
     "service": {"type": "str"},
+    "install_dependencies": {"type": "bool", "default": False},
 }
 
 CERTIFICATE_RULES: dict[str, t.Any] = {

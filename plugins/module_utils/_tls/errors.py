@@ -65,6 +65,27 @@ no_common_name = TlsError.text(
 )
 bad_validity = TlsError.text("{option}: {value}", "{cause}", "Give a number that makes sense for a certificate.")
 bad_client = TlsError.text("clients: {name!r}", "{cause}", "Name each client once, as in [{{name: admin, days: 90}}].")
+unknown_machine = TlsError.text(
+    "clients: {name!r}, host: {host!r}",
+    "the inventory has no such host",
+    "Add the client's machine to the inventory, or leave out host for a client on the controller.",
+)
+machine_needed = TlsError.text(
+    "clients: {name!r}, {option}",
+    "files on the controller belong to the user who runs Ansible",
+    "Name the client's machine as host, or leave out {option}.",
+)
+owner_without_home = TlsError.text(
+    "clients: {name!r}, owner: {owner}",
+    "a number is neither enough to find a home directory nor to write a context",
+    "Give the owner's name, or else a directory and no context.",
+)
+bad_context = TlsError.text(
+    "clients: {name!r}, context",
+    "{cause}",
+    "Write it as in {{name: production, docker_host: tcp://docker1.example.com:2376}}; its name alone is enough where "
+    "the play has one host.",
+)
 bad_subject = TlsError.text(
     "subject",
     "{cause}",

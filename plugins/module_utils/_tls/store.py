@@ -97,8 +97,23 @@ def access(owner: str | None, group: str | None, mode: str) -> Access:
     return Access(uid, gid, key_mode, key_mode | 0o444)
 
 
+def _check_links(path: str) -> None:
+    """Raise TlsError if root were to follow a symbolic link that a user made: it could lead anywhere.
+
+    Users own the directories of their clients' keys. The kernel has the same rule for /tmp (protected_symlinks in
+    proc_sys_fs(5)).
+    """
+    above = os.path.abspath(path)
+    while os.geteuid() == 0 and above != "/":
+        if os.path.islink(above) and os.lstat(above).st_uid != 0:
+            raise errors.bad_place(path=above, cause="this is a link that a user made, and root does not follow it")
+        above = os.path.dirname(above)
+
+
 def resolve(paths: CertificatePaths) -> CertificatePaths:
     """Return the paths with symbolic links followed. Raises TlsError for paths where no file can be kept."""
+    for path in paths.all:
+        _check_links(path)
     found = [os.path.realpath(path) for path in paths.all]
     for path, target in zip(paths.all, found):
         if os.path.isdir(target):

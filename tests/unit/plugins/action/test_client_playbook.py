@@ -1,9 +1,12 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A certificate for one client, on the controller alone: no host is reached for it."""
+"""A certificate for one client: no host is reached for it, except the client's own machine if one is named."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Run
@@ -15,12 +18,14 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
 )
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
+HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
-def issue(stage: Stage, *extra: str) -> Run:
-    """Run the playbook with the extra variables."""
+
+def issue(stage: Stage, *extra: str, more: dict[str, dict[str, str]] | None = None) -> Run:
+    """Run the playbook with the extra variables, and with more hosts than two that are not there."""
     arguments = [word for one in extra for word in ("-e", one)]
     variables = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
-    hosts = {"web1": ABSENT, "web2": ABSENT}
+    hosts: dict[str, dict[str, Any]] = {"web1": ABSENT, "web2": ABSENT, **(more or {})}
     playbook = "dockerfleet.remote_api.client"
     return stage.ansible.playbook(playbook, (), *arguments, variables=variables, host_variables=hosts)
 
@@ -72,3 +77,36 @@ def test_a_subject_is_for_those_who_authorise_by_it(stage: Stage) -> None:
     for wrong in ({"CN": "x"}, {"O": ""}, {"C": "Austria"}, {"OU": 7}):
         (message,) = stage.play(authority(clients=[{**client, "subject": wrong}]), variables=ABSENT).messages("web1")
         assert message.startswith("subject: ")
+
+
+def test_a_client_on_another_machine_has_nothing_on_the_controller(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    folder = stage.path / "machine/docker"
+    extra = ("name=ci", "host=build", f"directory={folder}", "key_type=rsa_2048", "hours=8")
+    made = issue(stage, *extra, more={"build": HERE})
+    assert made.rc == 0, made.output
+    assert openssl("verify", "-CAfile", folder / "ca.pem", folder / "cert.pem").endswith(": OK\n")
+    assert {file.name: oct(file.stat().st_mode)[-3:] for file in folder.glob("*.pem")} == {
+        "ca.pem": "444", "cert.pem": "444", "key.pem": "400",
+    }  # fmt: skip
+    key = (folder / "key.pem").read_text().splitlines()[1]
+    assert key not in made.output
+    assert not any(key in file.read_text() for file in stage.pki.rglob("*.pem"))
+    assert not (stage.pki / "clients").exists()
+    again = issue(stage, *extra, more={"build": HERE})
+    assert (again.rc, again.changed("web1")) == (0, 0), again.output
+    # A CA that vouches for a host besides ours, as the controller's clients trust it.
+    (stage.pki / "foreign").mkdir()
+    more = ("-subj", "/CN=Other", "-keyout", stage.path / "other.key", "-out", stage.pki / "foreign/web9.pem")
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", *more)
+    assert issue(stage, *extra, more={"build": HERE}).changed("web1") == 1
+    assert openssl("verify", "-CAfile", folder / "ca.pem", stage.pki / "foreign/web9.pem").endswith(": OK\n")
+
+
+def test_a_machine_that_is_not_reached_is_an_error(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    done = issue(stage, "name=ci", "host=web2")
+    assert done.rc == 2
+    assert "ci on web2" in done.messages("web1")[-1]
+    (message,) = issue(stage, "name=ci", "owner=ci").messages("web1")
+    assert message.startswith("clients: 'ci', owner: ")

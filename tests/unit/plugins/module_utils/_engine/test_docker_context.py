@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pwd
 import stat
 import subprocess
 import sys
@@ -21,7 +22,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     ClientEnvironment,
     resolve,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import ContextStore
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
+    ContextStore,
+    acting_as,
+    client_directory,
+)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import Authority
@@ -260,3 +266,25 @@ def test_description_that_cannot_be_used(run: Run, store: ContextStore, home: pa
     assert tree(home) == before
     assert run(state="absent")["changed"]
     assert not os.path.exists(store.meta_path("web"))
+
+
+def test_the_store_of_another_user_is_written_with_the_rights_of_that_user(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[t.Any, ...]] = []
+    for name in ("initgroups", "setgroups", "setegid", "seteuid"):
+        monkeypatch.setattr(os, name, lambda *words, name=name: calls.append((name, *words)))
+    user = pwd.struct_passwd(("ci", "x", 1234, 1235, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwnam", {"ci": user}.__getitem__)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("DOCKER_CONFIG", "/root/elsewhere")
+    with acting_as("ci"):
+        assert client_directory() == str(tmp_path / ".docker")
+        assert calls == [("initgroups", "ci", 1235), ("setegid", 1235), ("seteuid", 1234)]
+    assert client_directory() == "/root/elsewhere"
+    assert calls[3] == ("seteuid", 0)
+    with pytest.raises(RemoteApiError, match="no user nobody-here"), acting_as("nobody-here"):
+        pass
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(RemoteApiError, match="only root"), acting_as("ci"):
+        pass

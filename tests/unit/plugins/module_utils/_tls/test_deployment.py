@@ -515,6 +515,22 @@ def test_links_stay_and_what_they_point_to_is_replaced(machine: Machine, tmp_pat
     assert not machine.run().changed
 
 
+def test_root_follows_no_link_that_a_user_made(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.directory.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("precious", encoding="utf-8")
+    link = machine.directory / FILES[-1]
+    link.symlink_to(victim)
+    if os.geteuid() == 0:
+        os.lchown(link, 1234, 1234)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(TlsError, match=f"{link}: this is a link that a user made"):
+        machine.run()
+    assert victim.read_text(encoding="utf-8") == "precious"
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
