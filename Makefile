@@ -16,7 +16,7 @@ with := tests/tools/with
 SUITES := bookworm trixie
 WHAT := demo test
 
-.PHONY: help demo test fresh lint format unit oldest integration molecule build bench prepare prepare-integration clean clean-cache
+.PHONY: help demo test fresh lint format unit oldest integration molecule build bench years prepare prepare-integration clean clean-cache
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -57,6 +57,9 @@ build: prepare ## build the tarball into dist/
 
 bench: prepare ## measure a fleet of lab hosts against a peer playbook and a ping
 	@$(with) test python benchmarks/fleet.py
+
+years: prepare-integration ## live through two years of a fleet in minutes: a table, and tests/output/years
+	@YEARS=1 $(with) test pytest -n 0 -s tests/integration/test_years.py
 
 prepare:
 	@tests/tools/prepare

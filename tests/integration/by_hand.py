@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.dockerfleet.remote_api.tests.integration.support import Host, run
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Host, run
 
 # The walk-through of docs/docsite/rst/guide_existing_docker.rst, with names in the server's certificate.
 CERTIFICATES = """
@@ -100,6 +100,7 @@ class Caller:
 
     host: Host
     client: Path
+    pause: float = 0.05
     answers: int = 0
     refusals: list[tuple[float, str]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -118,12 +119,17 @@ class Caller:
     def _call(self) -> None:
         """Call until told to stop."""
         while not self._stop.is_set():
-            done = curl(self.host, self.client)
-            if done.stdout == "OK":
-                self.answers += 1
+            began = time.time()
+            if why := self._ask():
+                self.refusals.append((began, why))
             else:
-                self.refusals.append((time.time(), done.stderr.strip()))
-            self._stop.wait(0.05)
+                self.answers += 1
+            self._stop.wait(self.pause)
+
+    def _ask(self) -> str:
+        """Call once; return why there was no answer, empty if there was."""
+        done = curl(self.host, self.client)
+        return "" if done.stdout == "OK" else done.stderr.strip() or done.stdout
 
     @property
     def turned_away(self) -> list[str]:
@@ -132,5 +138,64 @@ class Caller:
         A connection that the ending daemon cuts in its handshake is no alert: OpenSSL calls it SYSCALL or an EOF.
         """
         down = ["Connection refused", "reset by peer", "Empty reply", "Couldn't connect", "Failed to connect"]
-        down += ["SSL_ERROR_SYSCALL", "unexpected eof", "timed out"]
+        down += ["SSL_ERROR_SYSCALL", "unexpected eof", "timed out", "EOF", "Cannot connect", "Connection aborted"]
         return [why for _when, why in self.refusals if not any(word in why for word in down)]
+
+
+@dataclass
+class DockerCaller(Caller):
+    """The docker client, which calls a host all the time."""
+
+    pause: float = 0.5
+
+    def _ask(self) -> str:
+        """Call once; return why there was no answer, empty if there was."""
+        done = docker(self.host, self.client, "version", "--format", "{{.Server.Version}}")
+        return "" if done.returncode == 0 else done.stderr.strip() or "no answer"
+
+
+# Reads a line for each call, and prints a line for each: empty, or why there was no answer.
+PYTHON_CALLS = """
+import sys, docker
+host, path = sys.argv[1:]
+for _line in sys.stdin:
+    why = ""
+    try:
+        pair = (path + "/cert.pem", path + "/key.pem")
+        tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=path + "/ca.pem", verify=True)
+        client = docker.DockerClient(base_url=f"tcp://{host}:2376", tls=tls, timeout=10)
+        client.ping()
+        client.close()
+    except Exception as problem:
+        why = repr(problem)
+    print(why, flush=True)
+"""
+
+
+@dataclass
+class PythonCaller(Caller):
+    """Docker's library for Python, which calls a host all the time."""
+
+    pause: float = 0.5
+
+    def _call(self) -> None:
+        """Call until told to stop."""
+        words = ("peers", "python", "-c", PYTHON_CALLS, self.host.address, str(self.client))
+        command = [str(CHECKOUT / "tests/tools/with"), *words]
+        # requests would take the bundle of CAs of its environment instead of ours.
+        others = ("DOCKER_", "PYTHON", "REQUESTS_", "CURL_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        environment = {**kept, "NO_PROXY": self.host.address}
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        ) as self._process:
+            super()._call()
+
+    def _ask(self) -> str:
+        """Call once; return why there was no answer, empty if there was."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        answer: str = self._process.stdout.readline()
+        return answer.strip()
