@@ -118,6 +118,11 @@ class ServiceState:
         return self.active in ("active", "reloading") and self.main_pid > 0
 
     @property
+    def is_changing(self) -> bool:
+        """Whether a job that somebody asked for, such as the host's boot, has yet to start or stop the service."""
+        return self.has_job and not self.is_running and not self.has_failed
+
+    @property
     def is_stopped(self) -> bool:
         """Whether somebody stopped it, or nobody means it to run; a socket unit may start it all the same.
 

@@ -113,7 +113,8 @@ options:
       always: Restart it in any case.
     default: when_needed
   timeout:
-    description: How many seconds the daemon may take to answer after a restart.
+    description:
+      - How many seconds the daemon may take to answer after a restart, or to end a start that is under way already.
     type: int
     default: 300
 extends_documentation_fragment:

@@ -295,7 +295,8 @@ options:
     type: bool
     default: true
   timeout:
-    description: How many seconds the daemon may take to answer after a restart.
+    description:
+      - How many seconds the daemon may take to answer after a restart, or to end a start that is under way already.
     type: int
     default: 300
   install_dependencies:

@@ -396,6 +396,16 @@ SYSTEMD = [
     Row("stopped", STOPPED, "", "systemctl stop docker.socket docker.service", "cold_start"),
     Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service", mode={"restart": "always"}),
     Row("socket-waits", DONE, "", "systemctl stop docker.service", restarted=True),
+    # A host that has just booted: the daemon is being started with the right arguments, and needs no second start.
+    Row(
+        "starting",
+        DONE,
+        "",
+        DROP_IN.format("ExecStartPre=/bin/sleep 3\\n", "aaa") + "; systemctl restart --no-block docker.service",
+        NO_DROP_IN.format("aaa"),
+        same_label=True,
+        restarted=False,
+    ),
     Row(
         "failed",
         DONE,

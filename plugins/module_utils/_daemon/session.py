@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import time
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,7 @@ _OTHER_ENGINES = {
 _STAYS_STOPPED = (
     "{service} is stopped and stays so. All is prepared. It takes effect, and can be verified, once the service runs."
 )
+_POLL = 0.2
 _NOT_AT_BOOT = "{service} is not enabled: after a reboot the API is gone until somebody starts it."
 
 
@@ -104,9 +106,17 @@ class Session:
         self._state: ServiceState | None = None
 
     def _service_state(self) -> ServiceState:
-        """Return what systemd says of the service, asked once. Raises RemoteApiError if no unit can be started."""
+        """Return what systemd says of the service, asked once. Raises RemoteApiError if no unit can be started.
+
+        A service that somebody else starts, stops or restarts just now is waited for: the host has just booted, say,
+        and the daemon takes its time to restore its containers. What it is told and presents is seen once it runs.
+        """
         if self._state is None:
+            deadline = time.monotonic() + self._mode.timeout
             state = self._systemd.state()
+            while state.is_changing and time.monotonic() < deadline:
+                time.sleep(_POLL)
+                state = self._systemd.state()
             _require_unit(self._systemd.service, state)
             self._state = state
         return self._state

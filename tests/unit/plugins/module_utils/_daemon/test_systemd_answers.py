@@ -52,23 +52,26 @@ def test_a_journal_is_condensed_to_what_matters(lines: list[str], matters: list[
 
 
 @pytest.mark.parametrize(
-    ("shown", "running", "failed"),
+    ("shown", "running", "failed", "changing"),
     [
-        ("ActiveState=active\nMainPID=7\nJob=", True, False),
-        ("ActiveState=reloading\nMainPID=7", True, False),
-        ("ActiveState=activating\nSubState=start\nMainPID=7\nJob=12", False, False),
-        ("ActiveState=activating\nSubState=start\nMainPID=7\nNRestarts=1", False, True),
-        ("ActiveState=inactive\nJob=12", False, False),
-        ("ActiveState=inactive\nJob=", False, True),
-        ("ActiveState=inactive\nJob=0", False, True),
-        ("ActiveState=failed\nJob=", False, True),
-        ("ActiveState=deactivating\nMainPID=7\nNRestarts=3", False, False),
+        ("ActiveState=active\nMainPID=7\nJob=", True, False, False),
+        ("ActiveState=active\nMainPID=7\nJob=12", True, False, False),
+        ("ActiveState=reloading\nMainPID=7", True, False, False),
+        ("ActiveState=activating\nSubState=start\nMainPID=7\nJob=12", False, False, True),
+        ("ActiveState=activating\nSubState=start-pre\nMainPID=0\nJob=12", False, False, True),
+        ("ActiveState=activating\nSubState=start\nMainPID=7\nNRestarts=1\nJob=12", False, True, False),
+        ("ActiveState=inactive\nJob=12", False, False, True),
+        ("ActiveState=inactive\nJob=", False, True, False),
+        ("ActiveState=inactive\nJob=0", False, True, False),
+        ("ActiveState=failed\nJob=", False, True, False),
+        ("ActiveState=deactivating\nMainPID=7\nJob=12", False, False, True),
+        ("ActiveState=deactivating\nMainPID=7\nNRestarts=3", False, False, False),
     ],
 )
-def test_states_are_told_apart(shown: str, running: bool, failed: bool) -> None:
+def test_states_are_told_apart(shown: str, running: bool, failed: bool, changing: bool) -> None:
     state = Systemd("docker.service", lambda argv, timeout: Completed(0, shown, "")).state()
     assert isinstance(state, ServiceState)
-    assert (state.is_running, state.has_failed) == (running, failed)
+    assert (state.is_running, state.has_failed, state.is_changing) == (running, failed, changing)
 
 
 @pytest.mark.parametrize(
