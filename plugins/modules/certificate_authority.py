@@ -26,6 +26,7 @@ author:
   - The dockerfleet maintainers (!UNKNOWN)
 extends_documentation_fragment:
   - dockerfleet.remote_api._attributes
+  - dockerfleet.remote_api._clients
 attributes:
   check_mode:
     support: full
@@ -84,64 +85,6 @@ options:
     type: str
     choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
     default: ecdsa_p256
-  clients:
-    description:
-      - Clients that are to have a certificate. Their files are C(clients/NAME/ca.pem), C(cert.pem) and C(key.pem) in
-        O(path).
-      - A client that is no longer named keeps its files.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The client's name, of letters, digits, C(.), C(_) and C(-). It becomes the common name.
-        type: str
-        required: true
-      days:
-        description:
-          - For how many days its certificate is issued. If neither this nor O(clients[].hours) is given,
-            O(client_days).
-          - It is issued again in the last third of them, if O(renew_before_days) is longer than that.
-        type: int
-      hours:
-        description: The same in hours. The certificate is issued again in the last third of its time.
-        type: int
-      key_type:
-        description: The type of its key. If it is not given, O(key_type).
-        type: str
-        choices: [ecdsa_p256, ecdsa_p384, ed25519, rsa_2048, rsa_3072, rsa_4096]
-      subject:
-        description:
-          - What stands before the common name in its subject, for those who authorise by it. A mapping of C(C), C(ST),
-            C(L), C(O) and C(OU) to a text, or to a list of texts.
-        type: dict
-      directory:
-        description:
-          - The directory of its files. On the controller, by default C(clients/NAME) in the CA's directory. A relative
-            path begins where Ansible's own relative paths do.
-          - On the machine O(clients[].host), by default C(~/.docker) of O(clients[].owner), or else of the user as whom
-            Ansible works there.
-        type: str
-      host:
-        description:
-          - The client's machine, a host of the inventory. Nothing of this client is made here, since a task cannot
-            connect to another host than its own. It is returned in RV(deliveries), and the role
-            P(dockerfleet.remote_api.docker_remote_api#role) carries it out.
-        type: str
-      owner:
-        description:
-          - The user on that machine to whom the files belong, by name, or with O(clients[].directory) and without
-            O(clients[].context) by number.
-        type: str
-      group:
-        description: The group of the files on that machine.
-        type: str
-      context:
-        description:
-          - "A docker context to be written on the client's machine, or without O(clients[].host) on the controller,
-            such as V({name: production, docker_host: tcp://docker1.example.com:2376})."
-          - It is returned in RV(deliveries), as the client's files are.
-        type: raw
   client_days:
     description: For how many days clients' certificates are issued.
     type: int
