@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
         changed = done.changed or bool(states and states[0] != states[1])
         found = {"changed": changed, **_facts(done.authority), "clients": done.clients}
         if states:
-            found["rotation"] = states[1]
+            found["rotation_before"], found["rotation"] = states
         if changed and self._task.diff:
             found["diff"] = _diff(options, done, states)
         return found

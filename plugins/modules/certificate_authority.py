@@ -150,6 +150,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+rotation_before:
+  description: RV(rotation) before this task.
+  returned: success and O(phase) is given
+  type: str
+  sample: none
 rotation:
   description:
     - How far the replacement of the authority is. With V(hosts), servers are moved to the new one, and all trust both.

@@ -16,6 +16,7 @@ from ansible_collections.dockerfleet.remote_api.tests.integration.support import
 
 SECURE = "dockerfleet.remote_api.secure"
 ROTATE = "dockerfleet.remote_api.rotate_authority"
+RETIRE = ("-e", "phase=retire")
 VARIABLES = {"docker_remote_api_ca_passphrase": "a passphrase for tests"}
 CLIENTS = {"docker_remote_api_clients": [{"name": "admin"}, {"name": "forgotten"}]}
 # Nothing answers there, and no connection that is still open is used.
@@ -25,7 +26,7 @@ AWAY = {"ansible_host": "127.0.0.9", "ansible_port": 9, "ansible_control_path": 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> list[Host]:
     """Give two hosts of their own to the tests, booted together."""
-    return list(lab.hosts({"here": ("bookworm", "docker-io"), "asleep": ("trixie", "docker-ce")}).values())
+    return list(lab.hosts({"here": ("bullseye", "docker-io"), "asleep": ("forky", "docker-ce")}).values())
 
 
 def starts(host: Host) -> int:
@@ -36,6 +37,21 @@ def starts(host: Host) -> int:
 def said(done: Run) -> str:
     """Return what the run printed before its recap, on one line."""
     return " ".join(done.stdout.partition("PLAY RECAP")[0].split())
+
+
+def foreseen(ansible: Ansible, hosts: list[Host], *words: str) -> str:
+    """Return what check mode says of a phase, after a look at that it changes nothing."""
+
+    def everything() -> list[object]:
+        pki = ansible.directory / ".docker_remote_api"
+        files = {path: path.read_bytes() for path in sorted(pki.rglob("*")) if path.is_file()}
+        return [files, *((host.sh("md5sum /etc/docker/* /etc/default/docker"), starts(host)) for host in hosts)]
+
+    before = everything()
+    done = ansible.playbook(ROTATE, hosts, "--check", *words, variables=VARIABLES)
+    assert done.rc == 0, done.output
+    assert everything() == before
+    return said(done)
 
 
 def let_in(host: Host, client: Path) -> bool:
@@ -80,16 +96,23 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
         less = {asleep.name: AWAY} if away else {}
         return module_ansible.playbook(ROTATE, hosts, *words, variables=VARIABLES, host_variables=less)
 
+    def foresee(*words: str) -> str:
+        return foreseen(module_ansible, hosts, *words)
+
+    end = f"restarted once, in batches: {here.name}, {asleep.name}."
+    assert f"from the state none to hosts. Then each of these hosts would be {end}" in foresee()
+    assert "from the state none to hosts. No host would be changed yet." in foresee("-e", "phase=start")
     assert rotate("-e", "phase=start").rc == 0
     # A client on another machine, to whom ca.pem is handed out by now.
     shutil.copytree(admin, old)
     with calling(hosts, admin, old) as callers:
+        assert "stays in the state hosts." in foresee()
         begun = rotate(away=True)
         assert begun.recap[asleep.name]["unreachable"] == 1, begun.output
         assert f"Not moved yet: {asleep.name}." in said(begun)
         assert restarts() == [1, 0]
         assert [issued_by(host.read("/etc/docker/server-cert.pem"), old_ca) for host in hosts] == [False, True]
-        refused = rotate("-e", "phase=retire", away=True)
+        refused = rotate(*RETIRE, away=True)
         assert refused.rc == 2
         assert f": server {asleep.name} (until " in " ".join(refused.messages(here))
         assert (pki / "ca-key.next.pem").exists()
@@ -104,7 +127,7 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
         assert [let_in(host, client) for host in hosts for client in (admin, old)] == [True] * 4
         plain = module_ansible.playbook(SECURE, hosts, variables=VARIABLES)
         assert (plain.rc, *(plain.changed(host) for host in hosts)) == (0, 0, 0), plain.output
-        refused = rotate("-e", "phase=retire")
+        refused = rotate(*RETIRE)
         assert refused.rc == 2
         (message,) = {text for text in refused.messages(here) if "client forgotten (until " in text}
         assert "server" not in message.partition("have no certificate of the new CA yet")[2].partition("Run")[0]
@@ -115,8 +138,9 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
 
     (file,) = {word.strip(",).;") for word in message.split() if "/issued/" in word}
     Path(file).unlink()
+    assert f"from the state clients to retired. Then each of these hosts would be {end}" in foresee(*RETIRE)
     with calling(hosts, admin) as callers:
-        retired = rotate("-e", "phase=retire")
+        retired = rotate(*RETIRE)
         assert retired.rc == 0, retired.output
         assert "No host trusts the old CA any more" in said(retired)
     assert [caller.turned_away for caller in callers] == [[], []]
@@ -143,6 +167,7 @@ def test_a_stolen_key_opens_no_host_but_those_that_are_named_at_the_end(
     task = {"dockerfleet.remote_api.certificate": gone}
     assert module_ansible.playbook([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]).rc == 0
     before = [starts(host) for host in hosts]
+    assert "from the state none to retired. Then each of these" in foreseen(module_ansible, hosts, "-e", "phase=now")
     # The first host of all, whose failure would stop a roll of another kind.
     digest = broken.sh("md5sum < /etc/docker/ca.pem")
     refusing = "/etc/systemd/system/docker.service.d/00-refuse.conf"
