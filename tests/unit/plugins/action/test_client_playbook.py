@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ def issue(stage: Stage, *extra: str, more: dict[str, dict[str, str]] | None = No
     return stage.ansible.playbook(playbook, (), *arguments, variables=variables, host_variables=hosts)
 
 
+def subject_of(certificate: Path) -> str:
+    """Return the subject as openssl writes it by RFC 2253; the layout that it prefers differs between its versions."""
+    said = openssl("x509", "-in", certificate, "-noout", "-subject", "-nameopt", "RFC2253")
+    return said.strip().removeprefix("subject=")
+
+
 def test_a_client_for_a_working_day(stage: Stage) -> None:
     stage.play(authority(), variables=ABSENT)
     made = issue(stage, "name=alice", "hours=8")
@@ -37,7 +44,7 @@ def test_a_client_for_a_working_day(stage: Stage) -> None:
     assert made.changed("web1") == 1
     folder = stage.pki / "clients/alice"
     assert str(folder) in made.output
-    assert openssl("x509", "-in", folder / "cert.pem", "-noout", "-subject") == "subject=CN = alice\n"
+    assert subject_of(folder / "cert.pem") == "CN=alice"
     openssl("x509", "-in", folder / "cert.pem", "-noout", "-checkend", str(7 * 3600 + 3000))
     with pytest.raises(AssertionError, match="will expire"):
         openssl("x509", "-in", folder / "cert.pem", "-noout", "-checkend", str(8 * 3600 + 60))
@@ -69,8 +76,7 @@ def test_what_is_missing_or_wrong_is_told_before_anything_is_made(stage: Stage) 
 def test_a_subject_is_for_those_who_authorise_by_it(stage: Stage) -> None:
     client = {"name": "ci", "subject": {"OU": ["Operations", "Docker"], "O": "Example"}}
     stage.play(authority(clients=[client]), variables=ABSENT)
-    subject = openssl("x509", "-in", stage.pki / "clients/ci/cert.pem", "-noout", "-subject")
-    assert subject == "subject=O = Example, OU = Operations, OU = Docker, CN = ci\n"
+    assert subject_of(stage.pki / "clients/ci/cert.pem") == "CN=ci,OU=Docker,OU=Operations,O=Example"
     assert stage.play(authority(clients=[client]), variables=ABSENT).changed("web1") == 0
     moved = stage.play(authority(clients=[{**client, "subject": {"O": "Other"}}]), variables=ABSENT)
     assert moved.changed("web1") == 1

@@ -613,9 +613,9 @@ class TestAuthorityElsewhere:
 
     def test_the_request_says_all_that_is_wanted(self) -> None:
         csr = self.machine.run().csr
-        text = openssl("req", "-noout", "-text", "-verify", stdin=csr)
+        text = openssl("req", "-noout", "-text", "-nameopt", "RFC2253", "-verify", stdin=csr)
         assert "verify OK" in text
-        assert "Subject: CN = web1.example.com" in text
+        assert "Subject: CN=web1.example.com" in text
         assert "DNS:web1.example.com, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1" in text
         assert "TLS Web Server Authentication" in text
 
