@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, keys, profiles
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.killing import killed
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
     PASSPHRASE,
     SETTINGS,
@@ -164,35 +163,6 @@ def at_state(pki: Path, wanted: str) -> None:
         carry_out(pki, "retire")
         ensure_clients(pki, "admin")
     assert state(pki) == wanted
-
-
-def killed(change: Callable[[], Any], at: int) -> bool:
-    """Make the change in a process that is killed before its file operation of this number; return whether it was."""
-    child = os.fork()
-    if child == 0:
-        done = 0
-
-        def counting(operation: Callable[..., Any]) -> Callable[..., Any]:
-            def count(*arguments: Any, **more: Any) -> Any:
-                nonlocal done
-                if done == at:
-                    os._exit(9)
-                done += 1
-                return operation(*arguments, **more)
-
-            return count
-
-        # Each write ends with a rename, each removal is an unlink, and so is the end of the lock.
-        for name in ("replace", "unlink", "mkdir"):
-            setattr(os, name, counting(getattr(os, name)))
-        try:
-            change()
-        except BaseException:  # a test that fails in here must not go on as a second one
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
@@ -27,7 +28,15 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     acting_as,
     client_directory,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.docker_context import (
+    ContextPlan,
+    ContextRequest,
+    carry_out,
+    plan_context,
+    plan_removal,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.killing import killed
 
 if t.TYPE_CHECKING:
     from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._engine.conftest import Authority
@@ -189,6 +198,41 @@ def test_key_that_a_killed_run_left(run: Run, store: ContextStore, authority: Au
     write(str(left), "half a key")
     run(docker_host=HOST, cert_path=str(folder))
     assert not left.exists()
+
+
+@pytest.mark.parametrize("change", ["made", "renewed", "removed"])
+def test_a_run_that_is_killed_between_two_operations_is_finished_by_the_next(
+    store: ContextStore, home: pathlib.Path, authority: Authority, change: str
+) -> None:
+    old, new = (str(authority.issue(name, server=False)) for name in ("old", "new"))
+
+    def begin() -> None:
+        shutil.rmtree(home, ignore_errors=True)
+        write(store.config_path, {"auths": {"registry.example.com": {"auth": "secret"}}})
+        if change != "made":
+            carry_out(plan_context(store, ContextRequest("web", "tcp://old.example.com:2376", old, True)))
+
+    def plan() -> ContextPlan:
+        if change == "removed":
+            return plan_removal(store, "web")
+        return plan_context(store, ContextRequest("web", HOST, new, change == "made"))
+
+    begin()
+    before = tree(home)
+    carry_out(plan())
+    after = tree(home)
+    kills = 0
+    while True:
+        begin()
+        if not killed(lambda: carry_out(plan()), kills):
+            break
+        kills += 1
+        for path, (mode, content) in tree(home).items():
+            assert path.endswith(".tmp") or (mode, content) in (before.get(path), after.get(path)), path
+        assert json.loads(pathlib.Path(store.config_path).read_text())["auths"]
+        carry_out(plan())
+        assert tree(home) == after
+    assert kills >= 4
 
 
 def test_removal(run: Run, store: ContextStore, home: pathlib.Path, authority: Authority) -> None:
