@@ -135,10 +135,12 @@ class Caller:
     def turned_away(self) -> list[str]:
         """What was no mere lack of a daemon during its restart: TLS errors, on either side.
 
-        A connection that the ending daemon cuts in its handshake is no alert: OpenSSL calls it SYSCALL or an EOF.
+        A connection that the ending daemon cuts in its handshake is no alert: OpenSSL calls it SYSCALL or an EOF. One
+        that it cuts before that has no peer any more.
         """
         down = ["Connection refused", "reset by peer", "Empty reply", "Couldn't connect", "Failed to connect"]
         down += ["SSL_ERROR_SYSCALL", "unexpected eof", "timed out", "EOF", "Cannot connect", "Connection aborted"]
+        down += ["getpeername() failed"]
         return [why for _when, why in self.refusals if not any(word in why for word in down)]
 
 

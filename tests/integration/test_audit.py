@@ -30,7 +30,7 @@ NO_VERIFY = "-H tcp://0.0.0.0:2376 --tlsverify=false --tlscert=/etc/docker/hand.
 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> dict[str, Host]:
-    return lab.hosts({"audit-locked": ("bookworm", "docker-io"), "audit-open": ("trixie", "docker-io")})
+    return lab.hosts({"audit-locked": ("bullseye", "docker-io"), "audit-open": ("forky", "docker-io")})
 
 
 @pytest.fixture(scope="module")

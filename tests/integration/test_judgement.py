@@ -58,7 +58,7 @@ def variables(machine: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def story(lab: Lab, module_ansible: Ansible) -> Story:
-    hosts = lab.hosts({"judged": ("bookworm", "docker-ce"), "machine": ("trixie", "no-cryptography")})
+    hosts = lab.hosts({"judged": ("forky", "docker-ce"), "machine": ("bullseye", "no-cryptography")})
     engine, machine = hosts.values()
     machine.sh("groupadd builders && useradd --create-home --groups builders --shell /bin/sh ci")
     given = variables(machine.name)

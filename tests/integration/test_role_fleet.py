@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, run
 
 SECURE = "dockerfleet.remote_api.secure"
+AUDIT = "dockerfleet.remote_api.audit"
 PASSPHRASE = "a passphrase that must not be seen 4711"
 VARIABLES = {"docker_remote_api_ca_passphrase": PASSPHRASE}
 FLEET = {
@@ -252,6 +254,24 @@ def test_the_environment_of_the_controller_does_not_matter(
     again = module_ansible.playbook(SECURE, fleet.hosts.values(), variables=VARIABLES, env=environment)
     assert again.rc == 0, again.output
     assert {again.changed(host) for host in fleet.hosts.values()} == {0}
+
+
+def test_the_audit_finds_nothing_to_mend(fleet: Fleet, module_ansible: Ansible) -> None:
+    found = module_ansible.directory / "audit.json"
+    done = module_ansible.playbook(
+        AUDIT, fleet.hosts.values(), "--check", variables=VARIABLES | {"docker_remote_api_audit_json": "audit.json"}
+    )
+    assert (done.rc, found.exists()) == (0, False), done.output
+    done = module_ansible.playbook(
+        AUDIT, fleet.hosts.values(), variables=VARIABLES | {"docker_remote_api_audit_json": "audit.json"}
+    )
+    assert done.rc == 0, done.output
+    report = json.loads(found.read_text())
+    assert {one["host"]: (one["access"], one["version"]) for one in report["engines"]} == {
+        host.name: ("mutual_tls", host.sh("docker version --format '{{.Server.Version}}'"))
+        for host in fleet.hosts.values()
+    }
+    assert {one["grade"] for one in report["findings"]} == {"ok"}
 
 
 def test_renewal_replaces_the_certificate_keeps_the_key_and_restarts(fleet: Fleet, module_ansible: Ansible) -> None:

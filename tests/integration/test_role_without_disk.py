@@ -29,7 +29,7 @@ CERTIFICATE = "/etc/docker/server-cert.pem"
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> dict[str, Host]:
     """Give two hosts, for two controllers."""
-    return lab.hosts({"slice-1": ("bookworm", "docker-io"), "slice-2": ("trixie", "docker-ce")})
+    return lab.hosts({"slice-1": ("bullseye", "docker-io"), "slice-2": ("forky", "docker-ce")})
 
 
 # What a container of an execution environment starts with. /run is in memory, everything else on its disk.

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,17 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration import by_hand, years_report
 from ansible_collections.dockerfleet.remote_api.tests.integration.by_hand import Caller, DockerCaller, PythonCaller
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import CHECKOUT, Ansible, Host, Lab, Run, run
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 COLLECTION = "dockerfleet.remote_api"
 LONG = bool(os.environ.get("YEARS"))
 CALLERS = {"curl": Caller, "docker": DockerCaller, "python": PythonCaller}
+PASSPHRASE = "a passphrase for tests"
 VARIABLES: dict[str, Any] = {
-    "docker_remote_api_ca_passphrase": "a passphrase for tests",
+    "docker_remote_api_ca_passphrase": PASSPHRASE,
     "docker_remote_api_clients": [{"name": name} for name in (*CALLERS, "guest")],
     "docker_remote_api_live_restore": True,
 }
@@ -41,7 +47,10 @@ AWAY = {"ansible_host": "127.0.0.9", "ansible_port": 9, "ansible_control_path": 
 # Files with private keys that are not those of sshd.
 PRIVATE_KEY = "-----BEGIN (EC |RSA |ENCRYPTED )?PRIVATE KEY"
 KEYS = f"grep -rlsE -e '{PRIVATE_KEY}' /etc /root /run /srv /tmp /var/lib/docker-remote-api"
+SERVER_CERTIFICATE = "/etc/docker/server-cert.pem"
 SERVER_KEY = "/etc/docker/server-key.pem"
+# How long certificates live that are at their end: a renewal takes less, with a run that is killed before it.
+LAST = timedelta(minutes=5)
 
 
 @dataclass
@@ -50,7 +59,7 @@ class Fleet:
 
     hosts: dict[str, Host]
     ansible: Ansible
-    days: int = 365
+    expired: datetime | None = None
     stages: list[years_report.Stage] = field(default_factory=list)
     marks: Counter[str] = field(default_factory=Counter)
     details: list[str] = field(default_factory=list)
@@ -78,16 +87,25 @@ class Fleet:
         assert done.rc == 0, done.output
         return done
 
+    def kill(self, playbook: str, *words: str, seconds: float, **more: Any) -> None:
+        """Run one of the playbooks on all hosts, and kill it with its workers and connections after so many seconds."""
+        inventory = self.ansible.write_inventory(self.secured, {**VARIABLES, **more}, {})
+        command = ["ansible-playbook", "-i", str(inventory), *words, f"{COLLECTION}.{playbook}"]
+        environment = self.ansible.environment({"RECORD_FILE": os.devnull})
+        with subprocess.Popen(
+            command, env=environment, cwd=self.ansible.directory, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as killed:  # fmt: skip
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                killed.wait(seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(killed.pid, signal.SIGKILL)
+
     @property
     def settled(self) -> bool:
         """Whether another run changes nothing."""
         done = self.do("secure")
         return all(done.changed(host) == 0 for host in self.secured)
-
-    def renew(self) -> dict[str, Any]:
-        """Return the variables by which each certificate is due, once."""
-        self.days += 1
-        return {"docker_remote_api_certificate_days": self.days, "docker_remote_api_renew_before_days": self.days - 1}
 
     def mark(self, name: str, found: list[str]) -> None:
         """Count what must not happen."""
@@ -179,29 +197,73 @@ def take_over(fleet: Fleet, hand: Path) -> None:
     """Set up the fleet, one host of which has TLS made by hand and a client of its own."""
     with fleet.stage("setup"), Caller(fleet.hosts["taken-over"], hand) as caller:
         fleet.do("secure", "--check", **TRUST)
+        if LONG:
+            fleet.kill("secure", seconds=10.0, **TRUST)
         fleet.do("secure", **TRUST)
         assert fleet.settled
     fleet.judge_calls([caller])
 
 
-def renew_with_kills(fleet: Fleet) -> None:
+def let_a_year_pass(fleet: Fleet) -> None:
+    """Leave each certificate of our CA some minutes of its life, as it would have had it been issued a year before.
+
+    The one that was made by hand is not ours to renew while it is valid.
+    """
+    authority = x509.load_pem_x509_certificate((fleet.pki / "ca.pem").read_bytes())
+    key = load_pem_private_key((fleet.pki / "ca-key.pem").read_bytes(), PASSPHRASE.encode("ascii"))
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    fleet.expired = end = datetime.now(UTC).replace(microsecond=0) + LAST
+
+    def aged(pem: str) -> str:
+        old = x509.load_pem_x509_certificate(pem.encode("ascii"))
+        if old.issuer != authority.subject:
+            return pem
+        builder = (
+            x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number)
+            .not_valid_before(end - timedelta(days=365))
+            .not_valid_after(end)
+        )
+        for extension in old.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode("ascii")
+
+    for host in fleet.secured:
+        host.write(SERVER_CERTIFICATE, aged(host.read(SERVER_CERTIFICATE)))
+        host.sh("systemctl restart docker.service")
+    for name in CALLERS:
+        path = fleet.pki / "clients" / name / "cert.pem"
+        new = path.with_name("aged.pem")
+        new.write_text(aged(path.read_text(encoding="ascii")), encoding="ascii")
+        new.replace(path)  # whole, as somebody calls with it meanwhile
+
+
+def renew(fleet: Fleet) -> None:
     """Renew all certificates a few times, with a run killed at various moments before each."""
     for number, seconds in enumerate((4.0, 7.0, 11.0) if LONG else (6.0,), 1):
+        with fleet.stage(f"year {number}"):
+            let_a_year_pass(fleet)
         with fleet.stage(f"renewal {number}"):
-            due = fleet.renew()
-            inventory = fleet.ansible.write_inventory(fleet.secured, {**VARIABLES, **due}, {})
-            command = ["ansible-playbook", "-i", str(inventory), f"{COLLECTION}.secure"]
-            environment = fleet.ansible.environment({"RECORD_FILE": os.devnull})
-            with subprocess.Popen(
-                command, env=environment, cwd=fleet.ansible.directory, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            ) as killed:  # fmt: skip
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    killed.wait(seconds)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(killed.pid, signal.SIGKILL)
-            fleet.do("secure", **due)
+            fleet.kill("secure", seconds=seconds)
+            fleet.do("secure")
             assert fleet.settled
+
+
+def upgrade_engine(fleet: Fleet) -> None:
+    """Replace bookworm's engine by trixie's as apt does it unattended; its package owns the options file, too."""
+    host, newer = fleet.hosts["first"], fleet.hosts["taken-over"]
+    with fleet.stage("engine upgraded"):
+        packages = newer.sh("tar -C /srv/archive -cf - $(cd /srv/archive && echo docker*.deb) | base64")
+        host.exec("sh", "-euc", "mkdir /srv/upgrade && base64 -d | tar -C /srv/upgrade -x", stdin=packages)
+        host.sh(
+            "DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --option Dpkg::Options::=--force-confold"
+            " install /srv/upgrade/*.deb && rm -r /srv/upgrade"
+        )
+        # The package leaves the old daemon running, for the sake of its containers.
+        assert fleet.settled
+        host.sh("systemctl restart docker.service")
+        versions = [one.sh("docker version --format '{{.Server.Version}}'") for one in (host, newer)]
+        assert versions[0] == versions[1]
+        assert fleet.settled
 
 
 def replace_authority(fleet: Fleet) -> None:
@@ -210,6 +272,7 @@ def replace_authority(fleet: Fleet) -> None:
         fleet.do("rotate_authority", "-e", "phase=start")
         if LONG:
             assert fleet.play("rotate_authority", away="newest").rc != 0
+            fleet.kill("rotate_authority", seconds=9.0)
             assert fleet.play("rotate_authority", "-e", "phase=retire", away="newest").rc != 0
         fleet.do("rotate_authority")
 
@@ -230,6 +293,8 @@ def lose_the_controller(fleet: Fleet, folder: Path) -> None:
 def shut_out(fleet: Fleet, strangers: list[Path]) -> None:
     """Retire the old CA, and drop the one that was made by hand; count whose clients get in all the same."""
     with fleet.stage("old clients shut out"):
+        if LONG:
+            fleet.kill("rotate_authority", "-e", "phase=retire", seconds=9.0)
         fleet.do("rotate_authority", "-e", "phase=retire")
         fleet.do("secure", docker_remote_api_on_foreign_authority="replace")
     own = fleet.pki / "clients/curl"
@@ -277,15 +342,21 @@ def test_years_of_a_fleet(fleet: Fleet, elsewhere: Path) -> None:
     # A copy that nobody gives new certificates.
     guest = Path(shutil.copytree(fleet.pki / "clients/guest", elsewhere / "guest"))
     with called(fleet):
-        renew_with_kills(fleet)
+        renew(fleet)
+        upgrade_engine(fleet)
         replace_authority(fleet)
     lose_the_controller(fleet, elsewhere)
+    # Whoever still had a certificate of before the renewals would be refused from here on.
+    while LONG and fleet.expired is not None and datetime.now(UTC) < fleet.expired:
+        time.sleep(1)
     with called(fleet):
         shut_out(fleet, [guest, elsewhere / "hand"])
     look_for_keys(fleet)
     ended = [name for name, host in fleet.hosts.items() if container_start(host) != containers[name]]
     fleet.mark("containers that did not run on", ended)
     with fleet.stage("removal"):
+        if LONG:
+            fleet.kill("remove", seconds=9.0)
         fleet.do("remove")
     for host in fleet.secured:
         refused = by_hand.curl(host, fleet.pki / "clients/curl")

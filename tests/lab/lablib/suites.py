@@ -28,22 +28,28 @@ REMOVING = "removing-"
 
 @dataclass(frozen=True)
 class Suite:
-    """A Debian release: the engine it brings, the packages that engine is in, and whether it needs cgroup v2."""
+    """A Debian release: the engine it brings, the packages that engine is in, and whether it needs cgroup v2.
+
+    ``archive``: packages that its hosts find in /srv/archive, as files.
+    """
 
     engine: str
     packages: tuple[str, ...] = ("docker.io",)
     unified_hierarchy: bool = False
+    archive: tuple[str, ...] = ("python3-cryptography",)
 
 
 SUITES = {
     "bullseye": Suite("20.10.5"),
     "bookworm": Suite("20.10.24"),
     # systemd 256 and later refuse to run on cgroup v1, so the host gets a v2 hierarchy of its own.
-    # It can be a controller as well, without anything of Python's package index: an execution environment.
+    # It can be a controller as well, without anything of Python's package index: an execution environment. Its engine's
+    # packages can be installed on bookworm: an upgrade of the engine.
     "trixie": Suite(
         "26.1.5",
         ("docker.io", "docker-cli", "ansible-core", "python3-ansible-runner", "openssh-client"),
         unified_hierarchy=True,
+        archive=("python3-cryptography", "docker.io", "docker-cli"),
     ),
     "forky": Suite("28.5.2", ("docker.io", "docker-cli"), unified_hierarchy=True),
 }
@@ -54,14 +60,15 @@ PACKAGES = (
     "iproute2", "iptables", "procps", "ca-certificates", "curl", "openssl", "busybox-static",
 )  # fmt: skip
 
-# A shell script for the machine, with the root as its argument. What differs between two hosts of a suite (name,
-# machine id, keys) is not in the root. Its apt knows a small archive of its own, for a host reaches no mirror.
+# A shell script for the machine, with the root as its argument; PACKAGES are the archive's. What differs between two
+# hosts of a suite (name, machine id, keys) is not in the root. Its apt knows a small archive of its own, for a host
+# reaches no mirror.
 FINISH = r"""
 set -eu
 cd "$1"
 mkdir -p srv/archive root/.ssh
 chmod 0700 root/.ssh
-chroot . sh -c 'cd /srv/archive && apt-get -o APT::Sandbox::User=root -qq download python3-cryptography'
+chroot . sh -c 'cd /srv/archive && apt-get -o APT::Sandbox::User=root -qq download PACKAGES'
 rm -f etc/hostname etc/resolv.conf etc/ssh/ssh_host_* etc/apt/apt.conf.d/99mmdebstrap etc/apt/sources.list.d/*
 : > etc/resolv.conf
 : > etc/machine-id
@@ -93,7 +100,8 @@ OPTIONS = (
 def recipe(suite: str) -> list[str]:
     """Return mmdebstrap's options for a suite: everything that decides what the root contains, and nothing else."""
     packages = ",".join(PACKAGES + SUITES[suite].packages)
-    return [*OPTIONS, f"--include={packages}", f"--customize-hook={FINISH}", suite]
+    finish = FINISH.replace("PACKAGES", " ".join(SUITES[suite].archive))
+    return [*OPTIONS, f"--include={packages}", f"--customize-hook={finish}", suite]
 
 
 def root_path(suite: str) -> Path:
