@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,28 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+SHARED = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
+
+
 @contextmanager
 def watched(folders: list[Path], secret: str) -> Iterator[set[str]]:
-    """Give the paths of all files that had the secret at any look, while the block runs and at its end."""
+    """Give the paths of all files that had the secret at any look, while the block runs and at its end.
+
+    The looks are at what is in these folders, and at what has come into those of the machine since the beginning, but
+    for pytest's, which hold all other tests' files.
+    """
     found: set[str] = set()
     end = threading.Event()
     needle = secret.splitlines()[1].encode()
+    there = {path for folder in SHARED for path in folder.iterdir()}
 
     def look() -> None:
-        for folder in folders:
+        new = {path for folder in SHARED for path in folder.iterdir() if not path.name.startswith("pytest-of-")} - there
+        for path in new:
+            with suppress(OSError):
+                if path.is_file() and needle in path.read_bytes():
+                    found.add(str(path))
+        for folder in (*folders, *new):
             for directory, _below, names in folder.walk():
                 for path in (directory / name for name in names):
                     try:
@@ -153,7 +166,7 @@ def test_two_controllers_share_a_ca_that_is_on_no_disk(
 ) -> None:
     pair = [(controller(tmp_path, number, ansible), host) for number, host in enumerate(hosts.values(), 1)]
     watch = [one.directory for one, _host in pair]
-    with watched([*watch, Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")], authority["FLEET_CA_KEY"]) as found:
+    with watched(watch, authority["FLEET_CA_KEY"]) as found:
         with ThreadPoolExecutor(2) as pool:
             both = [pool.submit(secure, one, host, authority, "--diff", "-vvv") for one, host in pair]
             first = [running.result() for running in both]
