@@ -109,6 +109,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ho
     monkeypatch.setattr(session, "read_process", made.process)
     monkeypatch.setattr(session, "_OTHER_ENGINES", {str(tmp_path / "podman"): "Podman"})
     monkeypatch.setattr(service_module, "Clock", lambda: made.clock)
+    monkeypatch.setattr(session, "time", made.clock)
     is_directory = os.path.isdir
     monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/systemd/system" or is_directory(path))
     made.boot()
@@ -121,6 +122,27 @@ def test_where_nothing_is_due_nothing_is_touched_and_no_engine_asked(host: Host)
     outcome = host.configure({"debug": True})
     assert (outcome.changed, outcome.restarted, outcome.restart_due, outcome.warnings) == (False, False, False, ())
     assert (host.files(), host.requests, host.asked) == (before, [], 0)
+
+
+def test_a_daemon_that_is_being_started_is_waited_for(host: Host) -> None:
+    host.start()
+    outcome = host.configure({"debug": True})
+    assert (outcome.changed, outcome.restarted, outcome.restart_due) == (False, False, False)
+    assert host.requests == []
+    host.start()
+    assert host.configure({"debug": True}, check=True).changed is False
+
+
+def test_a_daemon_that_starts_forever_is_not_waited_for_longer_than_it_may_take(host: Host) -> None:
+    host.behaviours[OLD] = "hangs"
+    host.start()
+    began = host.time
+    foreseen = host.configure({"debug": True}, check=True)
+    assert foreseen.plan.restart_reasons == ("the service is not running (it is activating)",)
+    assert 30 <= host.time - began < 32
+    host.behaviours.clear()
+    mended = host.configure({"debug": True})
+    assert (mended.restarted, host.runs_with, RESTART in host.requests) == (True, OLD, True)
 
 
 def test_a_change_is_written_applied_and_recorded(host: Host) -> None:
