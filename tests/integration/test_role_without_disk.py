@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,8 +115,8 @@ def watched(folders: list[Path], secret: str) -> Iterator[set[str]]:
                 if path.is_file() and needle in path.read_bytes():
                     found.add(str(path))
         for folder in (*folders, *new):
-            for directory, _below, names in folder.walk():
-                for path in (directory / name for name in names):
+            for directory, _below, names in os.walk(folder):
+                for path in (Path(directory, name) for name in names):
                     try:
                         if path.is_file() and needle in path.read_bytes():
                             found.add(str(path))
