@@ -69,8 +69,13 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
 
 
 def _cut_off(progress: Progress, reason: str) -> errors.EngineError:
-    """Return the error for a connection that has ended too early."""
-    connection = progress.connection
+    """Return the error for a connection that has ended too early.
+
+    An engine that refuses a client's certificate may close before its alert is read (TLS 1.3), or just end.
+    """
+    connection, tls = progress.connection, progress.connection.tls
+    if tls and tls.client_name and not progress.received and progress.phase.startswith("waiting"):
+        reason += f"; perhaps because the {connection.peer.name} refuses the client certificate {tls.client_name}"
     return errors.cut_off(address=connection.address, peer=connection.peer, phase=progress.phase, reason=reason)
 
 

@@ -101,9 +101,24 @@ def test_client_certificate_of_another_authority(
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, ca_path=str(authority.path), cert_path=str(folder)).get_json("/info")
     assert re.search(
-        rf"the engine refuses the client certificate {folder}/cert.pem: .*CA|the connection was closed",
+        rf"the engine refuses the client certificate {folder}/cert.pem(: .*CA|. Look at the engine's journal)",
         str(caught.value),
     )
+
+
+def test_connection_that_is_reset_before_the_alert_is_read(
+    mutual_engine: Server, authority: Authority, engine_at: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = authority.issue("admin", server=False)
+
+    def reset(*_arguments: object) -> t.NoReturn:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    for name in ("recv", "recv_into", "read"):
+        monkeypatch.setattr(ssl.SSLSocket, name, reset)
+    expected = "Connection reset by peer; perhaps because the engine refuses the client certificate"
+    with pytest.raises(EngineError, match=f"{expected} {folder}/cert.pem"):
+        engine_at(mutual_engine.address, cert_path=str(folder)).get_json("/info")
 
 
 def test_expired_client_certificate(
@@ -112,10 +127,8 @@ def test_expired_client_certificate(
     folder = authority.issue("admin", server=False, not_after=NOW - DAY)
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, cert_path=str(folder)).get_json("/info")
-    assert re.search(
-        rf"the engine refuses the client certificate {folder}/cert.pem: it has expired|the connection was closed",
-        str(caught.value),
-    )
+    said = rf"the engine refuses the client certificate {folder}/cert.pem"
+    assert re.search(rf"{said}(: it has expired|. Look at the engine's journal)", str(caught.value))
 
 
 def test_server_certificate_used_by_a_client(
@@ -125,7 +138,8 @@ def test_server_certificate_used_by_a_client(
     with pytest.raises(EngineError) as caught:
         engine_at(mutual_engine.address, cert_path=str(folder)).get_json("/info")
     assert re.search(
-        rf"the engine refuses the client certificate {folder}/cert.pem: |the connection was closed", str(caught.value)
+        rf"the engine refuses the client certificate {folder}/cert.pem(: |. Look at the engine's journal)",
+        str(caught.value),
     )
 
 
