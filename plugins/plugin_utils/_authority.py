@@ -442,7 +442,7 @@ def _make(path: str, passphrase: str, spec: AuthoritySpec, now: datetime, key: k
 
 
 def _protect(path: str, check_mode: bool) -> bool:
-    """Take from others what they must not do with the two files. Return whether there was anything to take."""
+    """Remove other users' forbidden permissions from the two files. Return whether there were any."""
     changed = False
     for name, forbidden in ((KEY_FILE, 0o077), (CERTIFICATE_FILE, 0o022)):
         file = os.path.join(path, name)

@@ -4,7 +4,7 @@
 
 # This plugin util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""What clients need that takes a task on their machine: a key and a certificate made there, and a docker context.
+"""What tasks must do on clients' own machines: make a key, install a certificate, write a docker context.
 
 A task that works for one host cannot connect to another one. So all options are checked here, before anything is
 changed, and the role's tasks carry out what is returned, delegated to the clients' machines.

@@ -4,7 +4,7 @@
 
 # This plugin util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Replacing a CA, A, by a new one, B. How far that is, is told by the files of the CA's directory alone.
+"""Replacing a CA, A, with a new one, B. The files in the CA's directory are the only record of its progress.
 
 ========  ==========  ===========  ============  =======================================================================
 state     ca-key.pem  ca.pem       second key    meaning
@@ -192,7 +192,7 @@ def needed_by(directory: Directory, rotation: Rotation, usages: t.Container[str]
 
 
 def _check_not_needed(directory: Directory, rotation: Rotation, phase: str, now: datetime) -> None:
-    """Raise TlsError if somebody still needs the old CA who must not when the phase begins.
+    """Raise TlsError if the phase would cut off a host or client that still needs the old CA.
 
     Clients count when it is dropped as planned. Before, they cannot have certificates of the new one, and those
     of a stolen key are meant to be refused.
@@ -240,7 +240,7 @@ def _promote(directory: Directory, rotation: Rotation, now: datetime) -> None:
 
 
 def _retire(directory: Directory, rotation: Rotation, now: datetime) -> None:
-    """Let nobody trust the old CA any more, nor an intermediate CA beside it; keep their certificates."""
+    """Remove the old CA, and intermediate CAs beside it, from what is trusted; keep their certificates."""
     for one in rotation.old:
         path = directory.file(f"{RETIRED_FOLDER}/{certificates.fingerprint(one).replace(':', '').lower()}.pem")
         make_directories(path, 0o700)

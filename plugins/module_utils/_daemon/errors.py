@@ -341,7 +341,8 @@ rolled_back = RolledBackError.text("{subject}", "{cause}{journal}", "{remedy} {f
 not_rolled_back = NotRolledBackError.text(
     "{state} ON THIS HOST: {unit}",
     "the change failed ({problem}{lines}) and putting everything back failed too ({failures})",
-    "Look at 'systemctl status {unit}' now. What was there is in {journal}, and the next run or boot tries again.",
+    "Look at 'systemctl status {unit}' now. The original files are saved in {journal}; the next run or boot retries the"
+    " rollback.",
 )
 
 __all__ = tuple(name for name, item in list(globals().items()) if callable(item) and name[0] != "_")

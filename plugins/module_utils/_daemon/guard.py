@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""A second process that outlives this one: should this one be killed in the middle of a change, it sees to the end."""
+"""The guard: a second process that finishes or undoes a change if the first one is killed in the middle of it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _DONE = b"done"
 
 @contextlib.contextmanager
 def guarded(rescue: t.Callable[[], None]) -> t.Iterator[None]:
-    """Have a process of its own call ``rescue`` should this one end inside the block in any way but a normal one.
+    """Start a guard process that calls ``rescue`` if this process does not leave the block in a normal way.
 
-    The block ends normally when it runs through or raises RemoteApiError: then it has seen to everything itself.
+    Leaving the block by its end or with RemoteApiError is normal: the block has then cleaned up after itself.
     ``rescue`` raises RemoteApiError with what there is to tell, for the system's log, since nobody else is left to
     listen. Whatever locks this process holds (flock(2)) stay held until the rescue is over.
     Raises DaemonError when the process cannot be started; nothing in the block was done then.

@@ -36,7 +36,7 @@ _Found = t.TypeVar("_Found")
 
 @dataclass(frozen=True)
 class Clock:
-    """Where the time comes from, in seconds: since 1970, from any fixed point on, and how to wait."""
+    """The clock, in seconds: the time since 1970, a monotonic time, and a function that sleeps."""
 
     now: t.Callable[[], float] = time.time
     monotonic: t.Callable[[], float] = time.monotonic

@@ -55,7 +55,7 @@ class Timing:
 
 @contextlib.contextmanager
 def signals_ignored() -> t.Iterator[None]:
-    """Keep a lost connection or a stopped play from ending the process half-way: it comes to its own end.
+    """Ignore the signals of a lost connection or a stopped play, so that the process finishes its work.
 
     SIGHUP and SIGTERM are what sshd and a terminal send; every wait inside has its own time limit.
     """
@@ -167,7 +167,7 @@ class Transaction:
         close_journal(self._journal, self._service, reload_due=reload_due)
 
     def _finish_or_undo(self, *, restart: bool) -> None:
-        """Bring the change to an end whose process was killed, judging by what is on the host. The guard runs this.
+        """Commit or undo the change of a process that was killed, judging by the host's state. The guard runs this.
 
         The change stands if every file is as planned and the restarted daemon proves itself. Otherwise it is undone,
         and RolledBackError or NotRolledBackError is raised.

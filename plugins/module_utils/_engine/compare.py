@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection: it can change at any time. Do not use it from elsewhere.
 
-"""Whether a container is what was asked for.
+"""Compare a container with its requested configuration.
 
 Only what was asked for is compared. The engine fills in the rest, and it writes some of what it was told in another
 way, which is no difference; the tables below say where.
@@ -152,7 +152,7 @@ def _compare(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> list[Diff
 
 
 def _is_filled_in(path: Path, asked: t.Any, actual: t.Any) -> bool:
-    """Return whether nothing was asked for, and what is there is what the engine makes of that."""
+    """Return whether no value was requested, and the present value is the engine's default for that."""
     if not _is_empty(asked) or (path not in _FILLED_IN and not _is_empty(actual)):
         return False
     if _is_empty(actual):

@@ -102,12 +102,12 @@ class ClientEnvironment:
 
     @classmethod
     def of_process(cls) -> ClientEnvironment:
-        """Return that of the running process."""
+        """Return the client environment of the running process."""
         return cls(os.environ, client_directory())
 
     @classmethod
     def empty(cls) -> ClientEnvironment:
-        """Return one in which only the task's options count."""
+        """Return an empty client environment, in which only the task's options count."""
         return cls({}, None)
 
 

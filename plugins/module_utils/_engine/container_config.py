@@ -185,7 +185,7 @@ class _Checker:
 
 
 def _suggestion(path: str, name: str) -> str:
-    """Return the question whether another key was meant: one of this name elsewhere, or the most like one here."""
+    """Suggest the key that was meant: the same name in another object, or the most similar name in this one."""
     for other, keys in _OBJECTS.items():
         if name.lower() in keys and "*" not in other:
             return f" Did you mean {other}.{keys[name.lower()].name}?".replace(" .", " ")

@@ -93,7 +93,7 @@ def bring_about(engine: Engine, wanted: Wanted, *, check_mode: bool) -> Outcome:
 
 
 class _Work:
-    """The way of one container to its wanted state."""
+    """One run that brings a container into its wanted state."""
 
     def __init__(self, engine: Engine, wanted: Wanted, check_mode: bool) -> None:
         self._engine = engine
@@ -104,7 +104,7 @@ class _Work:
         self._config = check_config(wanted.body(), engine.api_version)
 
     def run(self) -> Outcome:
-        """Do it all. Raises EngineError."""
+        """Bring the container into its wanted state. Raises EngineError."""
         current = find_container(self._engine, self._wanted.name) if self._wanted.name else None
         self._outcome.container = current
         self._outcome.before["state"] = state_of(current)
@@ -124,7 +124,7 @@ class _Work:
         return "started" if "started" in self._outcome.actions else self._wanted.state
 
     def _bring_up(self, current: Inspected | None) -> None:
-        """See to it that there is a container as it was asked for, in its wanted state. Raises EngineError."""
+        """Create, replace, start or stop the container until it is as requested. Raises EngineError."""
         self._outcome.warnings += self._config.warnings
         if current is None:
             current = self._create_first()
@@ -303,7 +303,7 @@ class _Work:
         seconds: float | None = None,
         query: t.Mapping[str, t.Any] | None = None,
     ) -> None:
-        """Have the engine do something to a container, and note it. Raises EngineError."""
+        """Send an action on a container to the engine, and record it. Raises EngineError."""
         if not self._dry and container is not None:
             path = f"/containers/{container['Id']}/{verb}"
             self._engine.request("POST", path, query=query, accept=accept, seconds=seconds)
@@ -321,7 +321,7 @@ class _Work:
         self._act("removed")
 
     def _act(self, action: str) -> None:
-        """Note what was done."""
+        """Record an action for the result."""
         if action not in self._outcome.actions:
             self._outcome.actions.append(action)
 

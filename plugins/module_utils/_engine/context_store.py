@@ -30,7 +30,7 @@ def client_directory() -> str:
 
 @contextlib.contextmanager
 def acting_as(owner: str | None) -> t.Iterator[None]:
-    """Do what follows with the rights and the home directory of a user, None: as it is. Raises OptionError.
+    """Run the block with a user's rights and home directory (None: the current user's). Raises OptionError.
 
     Root has no business in a directory of a user, who could lead it anywhere else with a link. It needs no program for
     that, which minimal systems lack (sudo). All modules have to be loaded before: root's are not for others to read.

@@ -441,7 +441,7 @@ unusable_store = OptionError.text(
 checks_failed = EngineError.text(
     "{addresses}",
     "{failed} of {total} checks failed: {details}",
-    "To mend it: {remedies} Then run the check again.",
+    "To fix this: {remedies} Then run the check again.",
 )
 
 __all__ = (

@@ -169,7 +169,7 @@ def without(bundle: t.Iterable[x509.Certificate], known: t.Iterable[x509.Certifi
 
 
 def _identity(certificate: x509.Certificate) -> bytes:
-    """Return what is the same in all certificates of one key: the key, or the fingerprint if it is of no known type."""
+    """Return what identifies the certificate's key: its public half, or the fingerprint if its type is unknown."""
     try:
         return keys.public_bytes(public_key(certificate))
     except UnreadableError:

@@ -63,7 +63,7 @@ no_common_name = TlsError.text(
     "none is given, and none of the names has at most 64 characters to take its place",
     "Set common_name, for example to the client's or the host's name.",
 )
-bad_validity = TlsError.text("{option}: {value}", "{cause}", "Give a number that makes sense for a certificate.")
+bad_validity = TlsError.text("{option}: {value}", "{cause}", "Give a validity period that is in range.")
 bad_client = TlsError.text("clients: {name!r}", "{cause}", "Name each client once, as in [{{name: admin, days: 90}}].")
 unknown_machine = TlsError.text(
     "clients: {name!r}, host: {host!r}",
@@ -77,7 +77,7 @@ machine_needed = TlsError.text(
 )
 owner_without_home = TlsError.text(
     "clients: {name!r}, owner: {owner}",
-    "a number is neither enough to find a home directory nor to write a context",
+    "a numeric user ID is not enough to find a home directory or to write a context",
     "Give the owner's name, or else a directory and no context.",
 )
 bad_context = TlsError.text(
@@ -92,7 +92,7 @@ bad_subject = TlsError.text(
     "Write it as in {{O: Example, OU: [Operations, Docker]}}; common_name is an option of its own.",
 )
 unknown_owner = TlsError.text(
-    "{option}: {name}", "this machine knows none of that name", "Create it first, or name another one."
+    "{option}: {name}", "it does not exist on this machine", "Create it first, or name another one."
 )
 bad_passphrase = TlsError.text(
     "{option}", "{cause}", "Set it to a text of 1 to 1023 bytes, best from Ansible Vault or a secret store."
@@ -133,7 +133,7 @@ wrong_clock = TlsError.text(
 foreign_certificate = TlsError.text(
     "{subject}",
     "it fits neither the private key on this machine nor the one that waits for its certificate",
-    "Run the module without O(certificate), have the signing request that it returns signed, and give that result.",
+    "Run the module without the option certificate, have the CSR that it returns signed, and give that result.",
 )
 unfit_certificate = TlsError.text(
     "{subject}",

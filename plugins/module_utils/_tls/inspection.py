@@ -21,7 +21,7 @@ _USAGE_WORDS = {"1.3.6.1.5.5.7.3.1": "server", "1.3.6.1.5.5.7.3.2": "client", "2
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a certificate is measured by.
+    """The requirements that a certificate is checked against.
 
     ``exact``: it was made by this collection's authority, the first of ``anchors``, and has what the profile says, no
     more and no less. Otherwise it may have more (names, usages, another subject), and comes from any of ``anchors``
@@ -109,7 +109,7 @@ def is_past_half_life(certificate: x509.Certificate, criteria: Criteria, now: da
 
 
 def _dates(certificate: x509.Certificate, criteria: Criteria, now: datetime) -> list[str]:
-    """Return the reason why the certificate's dates do not do.
+    """Return why the certificate must be replaced because of its dates, if so.
 
     One that ends with its authority is not renewed before its time, since a new one would end on the same day.
     """

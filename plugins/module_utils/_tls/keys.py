@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
 
 class UnusableKeyError(Exception):
-    """The bytes are no private key that a daemon or client could use as it is. The text says why, in a few words."""
+    """The bytes are not a private key that a daemon or client can use. The message says why, in a few words."""
 
 
 def generate(key_type: str) -> PrivateKey:
@@ -66,7 +66,7 @@ def to_pem(key: PrivateKey) -> bytes:
 
 
 def load(content: bytes) -> PrivateKey:
-    """Return the private key that the PEM text holds. Raises UnusableKeyError for all that is none, or encrypted."""
+    """Return the private key in the PEM text. Raises UnusableKeyError if it is not a private key, or is encrypted."""
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except TypeError as exc:

@@ -32,7 +32,7 @@ except ImportError as exc:
     IMPORT_ERROR = str(exc)
 
     def __getattr__(name: str) -> t.Any:
-        """Let other files import the names that are missing, so that they come as far as :func:`require`."""
+        """Stand in for the missing names, so that other files can be imported and then call :func:`require`."""
         if name.startswith("_"):
             raise AttributeError(name)
         return None
