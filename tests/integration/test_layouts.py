@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.dockerfleet.remote_api.tests.integration import by_hand
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, wait_for
 from ansible_collections.dockerfleet.remote_api.tests.integration.test_role_past import failure, secure
 from ansible_collections.dockerfleet.remote_api.tests.integration.test_role_ways import (
@@ -90,6 +92,30 @@ def test_packages(
     assert host.read(f"/{UNIT}") == unit
     lines = [line for line in options.splitlines() if not line.startswith(f"{variable}=")]
     assert [line for line in host.read(path).splitlines() if not line.startswith(f"{variable}=")] == lines
+
+
+def test_tls_by_hand_where_the_environment_leads_the_daemon(
+    hosts: dict[str, Host], ansible: Ansible, tmp_path: Path
+) -> None:
+    """No option names a file: RHEL's /etc/sysconfig/docker sets DOCKER_CERT_PATH to the directory that we use, too."""
+    host, theirs = hosts["one"], tmp_path / "theirs"
+    install(host, "rhel")
+    by_hand.make_certificates(theirs, host.name, f"DNS:{host.name},IP:{host.address}")
+    for name, source in {"ca": "ca", "cert": "server-cert", "key": "server-key"}.items():
+        host.write(f"/etc/docker/{name}.pem", (theirs / f"{source}.pem").read_text(encoding="ascii"))
+    words = "-H unix:///var/run/docker.sock -H tcp://0.0.0.0:2376 --tlsverify"
+    host.sh("chmod 0600 /etc/docker/key.pem")
+    host.sh(f'sed -i "s|^OPTIONS=\'|&{words} |" /etc/sysconfig/docker; systemctl restart docker.service')
+    assert by_hand.docker(host, theirs, "info", "--format", "{{.Name}}").stdout.strip() == host.name
+    before = host.sh("md5sum /etc/docker/* /etc/sysconfig/docker"), host.starts()
+
+    refused = failure(secure(ansible, host), host)
+    assert "/etc/docker/ca.pem: this host already trusts CN=CA made by hand" in refused
+    assert (host.sh("md5sum /etc/docker/* /etc/sysconfig/docker"), host.starts()) == before
+    works(ansible, host, on_foreign_authority="trust")
+    assert {"--tlscacert=/etc/docker/ca.pem", "--tlscert=/etc/docker/cert.pem"} <= set(host.argv())
+    assert by_hand.docker(host, theirs, "info", "--format", "{{.Name}}").stdout.strip() == host.name
+    assert by_hand.served(host) == by_hand.fingerprint((theirs / "server-cert.pem").read_text(encoding="ascii"))
 
 
 def test_another_tool_keeps_daemon_json(hosts: dict[str, Host], ansible: Ansible) -> None:

@@ -131,9 +131,21 @@ def variables(effective: unit.Unit, path: str, content: bytes | None) -> dict[st
     return found
 
 
+def default_tls_directory(environment: t.Mapping[str, str]) -> str:
+    """Return where dockerd, run by root with this environment, looks for TLS files that no option names.
+
+    The rule is that of moby (daemon/command/options.go) and of docker/cli's config.Dir(). RHEL's /etc/sysconfig/docker
+    sets DOCKER_CERT_PATH to /etc/docker.
+    """
+    home = environment.get("HOME") or "/root"
+    found = environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
+    return os.path.join("/", found)  # systemd starts services in the root directory
+
+
 __all__ = (
     "DaemonJson",
     "OptionsFile",
+    "default_tls_directory",
     "find_options_file",
     "fixed_options",
     "read_daemon_json",

@@ -111,12 +111,14 @@ class DaemonSettings:
         """Whether containers keep running while it restarts."""
         return is_on(self.options, "live-restore") or self.configuration.get("live-restore") is True
 
-    @property
-    def present_tls_files(self) -> TlsFiles | None:
-        """The TLS files that it uses, those not named being dockerd's defaults for root; None if it verifies nobody."""
+    def present_tls_files(self, directory: str) -> TlsFiles | None:
+        """Return the TLS files that it uses, those not named lying in the directory; None if it speaks no TLS.
+
+        ``directory`` is that of host_files.default_tls_directory().
+        """
         named = [last_value(self._listening, option) for option in ("tlscacert", "tlscert", "tlskey")]
         names = ("ca.pem", "cert.pem", "key.pem")
-        paths = [path or f"/root/.docker/{name}" for path, name in zip(named, names)]
+        paths = [path or os.path.join(directory, name) for path, name in zip(named, names)]
         return TlsFiles(*paths) if self.verifies_clients or is_on(self._listening, "tls") else None
 
     def tls_files(self, where: str, *, requested: bool) -> TlsFiles | None:

@@ -44,6 +44,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     render,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     Change,
     FileState,
@@ -105,10 +106,10 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     )
 
 
-def read_settings(request: Request) -> DaemonSettings:
-    """Return what options and daemon.json tell the daemon today. Options that its unit does not read do not count.
+def present_tls_files(request: Request) -> TlsFiles | None:
+    """Return the TLS files that options, environment and daemon.json tell the daemon to use today; None without TLS.
 
-    Raises DaemonError or FilesError.
+    Options that its unit does not read do not count. Raises DaemonError or FilesError.
     """
     files = read_units(request.service)
     own_path = unit.drop_in_path(request.service)
@@ -116,7 +117,8 @@ def read_settings(request: Request) -> DaemonSettings:
     whole = unit.load(request.service, files)
     present = file.present if whole.reads(file.variable) else ()
     options = (*fixed_options(whole, file.path, file.variable), *present)
-    return DaemonSettings(options, read_daemon_json(request, options).before)
+    directory = host_files.default_tls_directory(host_files.variables(whole, file.path, file.content))
+    return DaemonSettings(options, read_daemon_json(request, options).before).present_tls_files(directory)
 
 
 def _resolve_conflicts(request: Request, found: DaemonJson, options: t.Sequence[Option], where: str) -> DaemonJson:
@@ -343,4 +345,4 @@ def _options_change(file: OptionsFile, after: bytes, words: t.Sequence[str]) -> 
     return [*(_backup(file.path, file.before) if file.discarded else []), Change(file.path, file.before, after, shown)]
 
 
-__all__ = ("make_plan", "read_settings")
+__all__ = ("make_plan", "present_tls_files")

@@ -84,7 +84,8 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
     changes = [*_changes(wanted, entries), *record.removal(request.service)]
 
     effective = unit.load(request.service, _remaining(files, wanted))
-    argv = unit.expand(effective, host_files.variables(effective, file.path, content))
+    environment = host_files.variables(effective, file.path, content)
+    argv = unit.expand(effective, environment)
     options = tuple(read_arguments(argv[1:], effective.command.path))
     after = DaemonSettings(options, json_file.parse(new_json, daemon_json.path))
     plan = Plan(
@@ -105,7 +106,7 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         reload_due=any(unit.is_unit_file(change.path, request.service) for change in changes) or state.needs_reload,
         warnings=tuple(_warnings(after)),
     )
-    _check_left(plan, allow_insecure=request.allow_insecure)
+    _check_left(plan, host_files.default_tls_directory(environment), allow_insecure=request.allow_insecure)
     return plan
 
 
@@ -115,8 +116,11 @@ def _remaining(files: t.Sequence[unit.UnitFile], wanted: t.Mapping[str, bytes | 
     return [unit.UnitFile(path, content) for path, content in contents.items() if content is not None]
 
 
-def _check_left(plan: Plan, *, allow_insecure: bool) -> None:
-    """Raise DaemonError if the daemon would not start with what others have set, or let everybody in."""
+def _check_left(plan: Plan, tls_directory: str, *, allow_insecure: bool) -> None:
+    """Raise DaemonError if the daemon would not start with what others have set, or let everybody in.
+
+    ``tls_directory`` is where TLS files are looked for that no option names.
+    """
     after = plan.after
     conflicts = json_file.conflicts(after.configuration, after.options)
     if conflicts:
@@ -125,7 +129,7 @@ def _check_left(plan: Plan, *, allow_insecure: bool) -> None:
     exposed = [f"tcp://{one.host}:{one.port}" for one in after.listen if not one.is_loopback]
     if exposed and not after.verifies_clients and not allow_insecure:
         raise errors.left_open(unit=plan.service, addresses=", ".join(exposed), places=places)
-    files = after.present_tls_files
+    files = after.present_tls_files(tls_directory)
     gone = tls_files.missing(files, plan.content_of) if files else []
     if gone:
         raise errors.left_without_tls_files(

@@ -21,7 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.eng
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, read_settings
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, present_tls_files
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles
@@ -122,12 +122,12 @@ class Session:
         return self._state
 
     def present_tls_files(self, request: Request) -> TlsFiles | None:
-        """Return the TLS files that the daemon is told to use today; None if it verifies no client.
+        """Return the TLS files that the daemon is told to use today; None if it speaks no TLS.
 
         Raises RemoteApiError.
         """
         self._service_state()
-        return read_settings(request).present_tls_files
+        return present_tls_files(request)
 
     def plan(self, request: Request, changes: t.Sequence[Change] = (), *, certificate_due: bool = False) -> Plan:
         """Return the plan, checked against host and engine. Changes nothing. Raises RemoteApiError.

@@ -145,6 +145,18 @@ def test_tls_of_somebody_else_that_stays_is_told(machine: Machine, tls: Tls) -> 
     assert "The daemon still gets --tlscacert=/srv/ca.pem, of which nothing is needed" in warning
 
 
+def test_tls_of_somebody_else_whose_files_the_environment_leads_to_is_no_obstacle(machine: Machine, tls: Tls) -> None:
+    """As on RHEL, where /etc/sysconfig/docker sets DOCKER_CERT_PATH."""
+    theirs = machine.root / "theirs"
+    theirs.mkdir()
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (theirs / name).write_bytes(b"by hand\n")
+    machine.set_unit("-H fd:// --tlsverify $DOCKER_OPTS", file=True)
+    unit = machine.unit.read_text(encoding="ascii")
+    machine.unit.write_text(f"{unit}Environment=DOCKER_CERT_PATH={theirs}\n", encoding="ascii")
+    assert away(machine, tls).argv[1:] == ("-H", "fd://", "--tlsverify")
+
+
 def test_tls_of_somebody_else_that_needs_our_files_keeps_them_or_is_refused(machine: Machine, tls: Tls) -> None:
     """Without its key the daemon would not start, and the key that was there before is gone."""
     tls.by_hand()

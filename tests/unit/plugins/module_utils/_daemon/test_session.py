@@ -353,6 +353,25 @@ def test_the_tls_files_of_today_are_those_that_the_daemon_is_told(host: Host) ->
     assert found.paths() == ("/srv/ca.pem", "/root/.docker/cert.pem", "/root/.docker/key.pem")
 
 
+@pytest.mark.parametrize(
+    ("environment", "directory"),
+    [
+        ("DOCKER_CERT_PATH=/etc/docker\nDOCKER_CONFIG=/srv/config\n", "/etc/docker"),  # as RHEL's package has it
+        ("DOCKER_CERT_PATH=\nDOCKER_CONFIG=/srv/config\n", "/srv/config"),
+        ("HOME=/home/docker\n", "/home/docker/.docker"),
+    ],
+)
+def test_tls_files_that_no_option_names_lie_where_the_units_environment_says(
+    host: Host, environment: str, directory: str
+) -> None:
+    request = Request({}, path=str(host.options), daemon_json=str(host.root / "daemon.json"))
+    host.options.write_text(f'DOCKER_OPTS="--tlsverify"\n{environment}', encoding="ascii")
+    with session.open_session("docker.service", Mode(check=True, restart="never", timeout=1), host.run) as opened:
+        found = opened.present_tls_files(request)
+    assert found
+    assert found.paths() == (f"{directory}/ca.pem", f"{directory}/cert.pem", f"{directory}/key.pem")
+
+
 def test_a_certificate_that_is_still_to_come_is_a_reason_to_restart(host: Host) -> None:
     request = Request({"debug": True}, path=str(host.options), daemon_json=str(host.root / "daemon.json"))
     mode = Mode(check=True, restart="when_needed", timeout=1)
