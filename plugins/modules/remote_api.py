@@ -200,6 +200,7 @@ options:
       - What to do with a host that already trusts a CA that is not ours. That is one in the file that the daemon's
         C(tlscacert) names, if it verifies clients, or else in C(ca.pem) in O(directory), whose key is not that of a
         certificate of our CA.
+      - If the daemon uses another file, such a CA in C(ca.pem) in O(directory) is refused, too, but for V(replace).
       - A wrong O(ca_path) looks like that, too. So look at the fingerprints in the message first.
     type: str
     choices:

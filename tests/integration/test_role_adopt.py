@@ -120,6 +120,17 @@ def test_files_elsewhere_names_and_an_ended_certificate(
     host, pki = hosts["other"], ansible.directory / ".docker_remote_api"
     hand = by_hand.make_certificates(tmp_path / "hand", host.name, names_of(host))
     by_hand.install(host, hand, "/srv/tls")
+    # A CA that lies where ours would be is none that the daemon trusts, and not ours to throw away.
+    unused = by_hand.make_certificates(tmp_path / "unused", host.name, names_of(host)) / "ca.pem"
+    host.write("/etc/docker/ca.pem", unused.read_text())
+    before = state(host)
+    kept = ansible.playbook(SECURE, [host], *TRUST, variables=PASSPHRASE)
+    said = " ".join(kept.messages(host))
+    assert kept.rc == 2
+    words = ("/etc/docker/ca.pem", by_hand.fingerprint(unused.read_text()), "does not use")
+    assert all(word in said for word in words), said
+    assert state(host) == before
+    host.sh("mv /etc/docker/ca.pem /root/")
     before = state(host)
     named = {**PASSPHRASE, "docker_remote_api_server_names": ["docker.example.com"]}
     lacking = ansible.playbook(SECURE, [host], *TRUST, variables=named)

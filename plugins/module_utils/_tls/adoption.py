@@ -57,7 +57,8 @@ def adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms, 
     """Return what becomes of the TLS files that the daemon uses at present. Reads files and changes none.
 
     A CA is ours if its key is, or was. Raises ForeignAuthorityError for another one that must not be there by the
-    terms, and TlsError for a certificate that would stay and lacks names, or of which a part cannot be read.
+    terms, or that lies unused where ours would be written. Raises TlsError for a certificate that would stay and lacks
+    names, or of which a part cannot be read.
     """
     try:
         return _adopt(spec, present, terms, now)
@@ -81,11 +82,18 @@ def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms,
     if unknown and terms.policy == "fail":
         made = _describe(ours) or "still to be made"
         raise errors.foreign_authority(path=present.ca_certificate, theirs=_describe(unknown), ours=made)
+    place = spec.paths.ca_certificate
+    unused = certificates.without(certificates.load_usable(read_file(place) or b""), (*ours, *retired, *known, *there))
+    if unused and terms.policy != "replace":
+        raise errors.unused_authority(path=place, theirs=_describe(unused))
     if not spec.managed:
         _check_names(spec.paths.certificate, terms.names)
     if terms.policy == "replace":
-        said = f"{_describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused."
-        return Adoption(spec, (), [said] if foreign else [])
+        said = {
+            f"{_describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused.": foreign,
+            f"{_describe(unused)} in {place}, which the daemon does not use, makes way for ours.": unused,
+        }
+        return Adoption(spec, (), [text for text, bundle in said.items() if bundle])
     warnings = []
     if unknown:
         warnings.append(f"Whoever has a client certificate of {_describe(unknown)} stays root on this host.")

@@ -151,6 +151,11 @@ foreign_authority = ForeignAuthorityError.text(
     "Is pki_dir (ca_path) the right one? If it is, on_foreign_authority says what becomes of the other CA: trust adds "
     "ours and cuts off no client; replace trusts ours alone, and refuses the other's clients.",
 )
+unused_authority = ForeignAuthorityError.text(
+    "{path}",
+    "our CA has its place there, and the file holds {theirs}, which is not ours and which the daemon does not use",
+    "Move the file away, name another directory, or have it overwritten with on_foreign_authority set to replace.",
+)
 lacking_names = TlsError.text(
     "{path}",
     "somebody else's certificate stays in place there, and it lacks the names {names}",

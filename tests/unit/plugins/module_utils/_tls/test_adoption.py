@@ -146,6 +146,27 @@ def test_our_own_authority_is_known_by_its_key(
     assert (done.spec, done.trusted) == (machine.spec, ())
 
 
+def test_a_ca_that_lies_unused_where_ours_would_be_is_never_replaced_silently(
+    machine: Machine, present: store.CertificatePaths, tmp_path: Path
+) -> None:
+    place = tmp_path / "docker/ca.pem"
+    place.parent.mkdir(exist_ok=True)
+    make_authority_by_hand(tmp_path / "other")
+    place.write_text((tmp_path / "other/ca.pem").read_text())
+    shown = openssl("x509", "-in", place, "-noout", "-fingerprint", "-sha256").strip().partition("=")[2]
+    ours = store.CertificatePaths(present.key, present.certificate, str(tmp_path / "pki/ca.pem"))
+    for used, policy in ((ours, "fail"), (ours, "trust"), (present, "trust")):
+        with pytest.raises(errors.ForeignAuthorityError, match=f"^{place}: .*{shown}.*does not use"):
+            adopt(machine, used, policy)
+    used_too, unused = adopt(machine, present, "replace").warnings
+    assert present.ca_certificate in used_too
+    assert f"{shown}) in {place}, which the daemon does not use, makes way" in unused
+    # A copy of the one in use is no news, and neither is one of ours.
+    for known in (present.ca_certificate, ours.ca_certificate):
+        place.write_text(Path(known).read_text())
+        assert adopt(machine, present, "trust").trusted_pem
+
+
 def test_files_that_are_not_there_or_broken_trust_nobody(machine: Machine, present: store.CertificatePaths) -> None:
     assert adopt(machine, machine.spec.paths, "fail").spec == machine.spec
     half = Path(present.ca_certificate).read_text()
