@@ -125,11 +125,12 @@ class ListenAddress:
 
     @property
     def _ip_address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-        """The IP address, without a zone; None for a name."""
+        """The IP address, without a zone, of an IPv4-mapped one the IPv4 address, as for Go; None for a name."""
         try:
-            return ipaddress.ip_address(self.host.partition("%")[0])
+            found = ipaddress.ip_address(self.host.partition("%")[0])
         except ValueError:
             return None
+        return (found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None) or found
 
 
 def file_name(option: str) -> str:

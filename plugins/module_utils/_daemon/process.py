@@ -20,6 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 
 _LISTEN = "0A"
 _UNSPECIFIED = (b"\0" * 4, b"\0" * 16)
+_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,16 @@ def _resolve(address: ListenAddress) -> list[tuple[socket.AddressFamily, bytes]]
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
         raise errors.address_unknown(address=f"tcp://{_text(address)}", why=str(exc)) from exc
-    return [(entry[0], socket.inet_pton(entry[0], str(entry[4][0]).partition("%")[0])) for entry in found]
+    packed = [_plain(socket.inet_pton(entry[0], str(entry[4][0]).partition("%")[0])) for entry in found]
+    return [(socket.AF_INET if len(one) == 4 else socket.AF_INET6, one) for one in packed]
+
+
+def _plain(packed: bytes) -> bytes:
+    """Return the packed IP address, of an IPv4-mapped IPv6 one (RFC 4291, 2.5.5.2) the IPv4 address.
+
+    For Go and the kernel ``::ffff:10.0.0.5`` and ``10.0.0.5`` are the same address to listen on.
+    """
+    return packed[12:] if len(packed) == 16 and packed.startswith(_MAPPED) else packed
 
 
 def _check_on_host(address: ListenAddress, family: socket.AddressFamily, packed: bytes) -> None:
@@ -120,7 +130,7 @@ def _listening() -> list[tuple[int, bytes, str]]:
 def _packed(text: str) -> bytes:
     """Return the packed IP address that the kernel prints as 32-bit words in the machine's byte order."""
     words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
-    return b"".join(words)
+    return _plain(b"".join(words))
 
 
 def _holder(inodes: t.Sequence[str], allowed: int) -> str:

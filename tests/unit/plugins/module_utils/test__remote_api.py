@@ -78,13 +78,15 @@ def test_what_cannot_be_or_is_not_safe_is_refused(given: dict[str, Any], says: s
 def test_plain_tcp_beyond_loopback_has_to_be_asked_for() -> None:
     listen = ["tcp://10.0.0.5:2375"]
     assert _remote_api.check_options(options(tls=False, allow_insecure=True, listen=listen)) == tuple(listen)
-    assert _remote_api.check_options(options(tls=False, listen=["tcp://[::1]:2375", "tcp://localhost:1"]))
+    loopback = ["tcp://[::1]:2375", "tcp://localhost:1", "tcp://[::ffff:127.0.0.1]:2"]
+    assert _remote_api.check_options(options(tls=False, listen=loopback))
 
 
 def test_addresses_that_clients_call_are_known() -> None:
     listen = [
         "tcp://0.0.0.0:1",
         "tcp://[::]:2",
+        "tcp://[::ffff:0.0.0.0]:2",
         "tcp://10.0.0.5:3",
         "tcp://[fe80::1%eth0]:4",
         "tcp://docker.example.com:5",

@@ -144,6 +144,18 @@ def test_a_port_that_somebody_else_holds_is_taken(host: Host) -> None:
     host.check(host.planned(f"--host=tcp://127.0.0.1:{port}"))
 
 
+def test_an_ipv4_address_written_as_an_ipv6_one_is_the_same_address(host: Host) -> None:
+    """The kernel does not let two sockets listen there."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(DaemonError, match=rf"tcp://\[::ffff:127\.0\.0\.1\]:{port}: .* listens there already"):
+            host.check(host.planned(f"--host=tcp://[::ffff:127.0.0.1]:{port}"))
+    for one in ("127.0.0.1", "0.0.0.0", "[::]"):
+        with pytest.raises(DaemonError, match=r"tcp://\[::ffff:127\.0\.0\.1\]:\d+: it overlaps with tcp://"):
+            host.check(host.planned(f"--host=tcp://{one}:{port} --host=tcp://[::ffff:127.0.0.1]:{port}"))
+    host.check(host.planned(f"--host=tcp://[::ffff:127.0.0.1]:{port}"))
+
+
 @pytest.mark.parametrize(
     ("root", "plan", "refused"),
     [
