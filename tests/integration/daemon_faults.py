@@ -341,6 +341,15 @@ SYSTEMD = [
         request={"remove": list(PLAIN)},
     ),
     Row(
+        "held-by-the-socket-unit",
+        REFUSED,
+        r"^docker.socket: systemd listens on tcp://\[::\]:2398 for the daemon .*could not open tcp://127.0.0.1:2398",
+        "mkdir /etc/systemd/system/docker.socket.d\n"
+        "printf '[Socket]\\nListenStream=2398\\n' >/etc/systemd/system/docker.socket.d/aaa.conf; reload",
+        "rm -r /etc/systemd/system/docker.socket.d; reload",
+        options={"host": ["tcp://127.0.0.1:2398"]},
+    ),
+    Row(
         "two-commands",
         REFUSED,
         "more than one ExecStart=",

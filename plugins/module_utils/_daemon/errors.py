@@ -212,6 +212,11 @@ addresses_overlap = DaemonError.text(
     "it overlaps with {other}, so that the daemon could not open both",
     "Listen on one of them. A wildcard address covers both IPv4 and IPv6; look at the unit's own -H options, too.",
 )
+held_by_socket = DaemonError.text(
+    "{socket}",
+    "systemd listens on {other} for the daemon (-H fd://), so that the daemon could not open {address} itself",
+    "Take that ListenStream= out of {socket} ('systemctl cat {socket}' shows where it is), or choose another port.",
+)
 address_absent = DaemonError.text(
     "{address}",
     "the address is not on this host ({why})",

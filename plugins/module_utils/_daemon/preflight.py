@@ -17,7 +17,8 @@ import tempfile
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors, tls_files, unit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json, why_local_silent
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import check_addresses, check_held
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, Systemd, condense
 
@@ -45,11 +46,12 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
             raise errors.unknown_flag(name=option.name, program=program, hint=hint)
     if plan.tls and not certificate_due:
         tls_files.check(plan.tls, plan.content_of, plan.server_ca)
+    if plan.after.socket_activated:
+        _check_socket_unit(plan, systemd)
     check_addresses(plan.after.listen, plan.running.pid if plan.running else 0)
     if plan.live_restore is not None and plan.running:
         _check_answers(plan)
     _check_data_root(plan)
-    _check_socket_unit(plan, systemd)
     _check_unit_files(plan, run)
     has_validate = "validate" in flags
     if has_validate or not check_mode:
@@ -74,10 +76,15 @@ def _check_data_root(plan: Plan) -> None:
 
 
 def _check_socket_unit(plan: Plan, systemd: Systemd) -> None:
-    """Raise DaemonError when the daemon needs systemd's socket and it cannot be had."""
-    state = systemd.socket_load_state() if plan.after.socket_activated else "loaded"
+    """Raise DaemonError when systemd's socket, which the daemon needs, cannot be had or is in the daemon's way.
+
+    What the socket unit listens on stays open while the daemon restarts, so that the daemon cannot open it.
+    """
+    state = systemd.socket_load_state()
     if state != "loaded":
         raise errors.unusable_socket(socket=systemd.socket, state=state)
+    held = [found for text in systemd.socket_addresses() if (found := parse_host(text))]
+    check_held(plan.after.listen, held, systemd.socket)
 
 
 def _check_unit_files(plan: Plan, run: Run) -> None:

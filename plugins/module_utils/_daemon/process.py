@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import socket
 import time
@@ -58,25 +59,36 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
             _check_on_host(address, family, packed)
             _check_overlap(address, packed, planned)
             planned.append((address, packed))
-            inodes = [
-                inode
-                for port, other, inode in listening
-                if port == address.port and (other == packed or other in _UNSPECIFIED or packed in _UNSPECIFIED)
-            ]
+            inodes = [inode for port, other, inode in listening if port == address.port and _is_same(other, packed)]
             holder = _holder(inodes, pid)
             if holder:
                 raise errors.port_taken(address=f"tcp://{_text(address)}", holder=holder)
 
 
 def _check_overlap(address: ListenAddress, packed: bytes, planned: t.Sequence[tuple[ListenAddress, bytes]]) -> None:
-    """Raise DaemonError when the daemon itself listens on the IP address already, by another of its addresses.
+    """Raise DaemonError when the daemon itself listens on the IP address already, by another of its addresses."""
+    for other, taken in planned:
+        if other is not address and other.port == address.port and _is_same(packed, taken):
+            raise errors.addresses_overlap(address=f"tcp://{_text(address)}", other=f"tcp://{_text(other)}")
+
+
+def _is_same(packed: bytes, other: bytes) -> bool:
+    """Return whether no two sockets can listen on these packed IP addresses with the same port.
 
     A wildcard takes both families: Go listens on ``[::]`` for ``0.0.0.0`` too, if the host has IPv6 (package net).
     """
-    for other, taken in planned:
-        is_same = packed == taken or packed in _UNSPECIFIED or taken in _UNSPECIFIED
-        if other is not address and other.port == address.port and is_same:
-            raise errors.addresses_overlap(address=f"tcp://{_text(address)}", other=f"tcp://{_text(other)}")
+    return packed == other or packed in _UNSPECIFIED or other in _UNSPECIFIED
+
+
+def check_held(addresses: t.Sequence[ListenAddress], held: t.Sequence[ListenAddress], holder: str) -> None:
+    """Raise DaemonError when an address is one of those that systemd holds for the daemon, by the unit ``holder``."""
+    for address in addresses:
+        for other in held:
+            pairs = itertools.product(_resolve(address), _resolve(other))
+            if other.port == address.port and any(_is_same(one[1], two[1]) for one, two in pairs):
+                raise errors.held_by_socket(
+                    socket=holder, other=f"tcp://{_text(other)}", address=f"tcp://{_text(address)}"
+                )
 
 
 def _text(address: ListenAddress) -> str:
@@ -157,4 +169,4 @@ def _process_name(pid: int) -> str:
         return f"process {pid}"
 
 
-__all__ = ("Process", "check_addresses", "read_process")
+__all__ = ("Process", "check_addresses", "check_held", "read_process")

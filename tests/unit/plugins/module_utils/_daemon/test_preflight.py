@@ -150,7 +150,7 @@ def test_an_ipv4_address_written_as_an_ipv6_one_is_the_same_address(host: Host) 
         port = other.getsockname()[1]
         with pytest.raises(DaemonError, match=rf"tcp://\[::ffff:127\.0\.0\.1\]:{port}: .* listens there already"):
             host.check(host.planned(f"--host=tcp://[::ffff:127.0.0.1]:{port}"))
-    for one in ("127.0.0.1", "0.0.0.0", "[::]"):
+    for one in ("127.0.0.1", "0.0.0.0", "[::]"):  # noqa: S104 - planned, never bound
         with pytest.raises(DaemonError, match=r"tcp://\[::ffff:127\.0\.0\.1\]:\d+: it overlaps with tcp://"):
             host.check(host.planned(f"--host=tcp://{one}:{port} --host=tcp://[::ffff:127.0.0.1]:{port}"))
     host.check(host.planned(f"--host=tcp://[::ffff:127.0.0.1]:{port}"))
@@ -231,6 +231,29 @@ def test_its_refusal_names_the_real_file(host: Host) -> None:
 def test_its_refusal_is_free_of_decoration(host: Host) -> None:
     with pytest.raises(DaemonError, match=r"the engine refuses the new configuration: invalid argument for --mtu\."):
         host.check(host.planned("--mtu=much"))
+
+
+@pytest.mark.parametrize(
+    ("listens", "words", "refused"),
+    [
+        ("[::]:2376", "--host=fd:// --host=tcp://0.0.0.0:2376", True),
+        ("127.0.0.1:2376", "--host=fd:// --host=tcp://[::ffff:127.0.0.1]:2376", True),
+        ("0.0.0.0:2376", "--host=fd:// --host=tcp://127.0.0.1:2376", True),
+        ("[::]:2375", "--host=fd:// --host=tcp://127.0.0.1:2376", False),
+        ("127.0.0.2:2376", "--host=fd:// --host=tcp://127.0.0.1:2376", False),
+        ("[::]:2376", "--host=fd://", False),
+        ("[::]:2376", "--host=tcp://127.0.0.1:2376", False),
+    ],
+)
+def test_an_address_that_systemd_holds_for_the_daemon_cannot_be_opened_by_it(
+    host: Host, listens: str, words: str, refused: bool
+) -> None:
+    host.socket_listens += f"Listen={listens} (Stream)\n"
+    if not refused:
+        host.check(host.planned(words))
+        return
+    with pytest.raises(DaemonError, match=r"^docker\.socket: systemd listens on tcp://\S+:2376 for the daemon"):
+        host.check(host.planned(words))
 
 
 @pytest.mark.parametrize("due", [True, False])
