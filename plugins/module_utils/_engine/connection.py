@@ -121,9 +121,25 @@ class _PemFiles:
 
     @classmethod
     def in_directory(cls, directory: str) -> _PemFiles:
-        """Return those of ca.pem, cert.pem and key.pem that are in the directory."""
+        """Return those of ca.pem, cert.pem and key.pem that are in the directory, be they links that lead nowhere."""
         paths = (os.path.join(directory, name) for name in PEM_NAMES)
-        return cls(*(path if os.path.exists(path) else None for path in paths))
+        return cls(*(path if os.path.lexists(path) else None for path in paths))
+
+    @classmethod
+    def of_context(cls, directory: str) -> _PemFiles:
+        """Return those in the directory of a context, none if it is not there. Raises OSError if it cannot be read.
+
+        What cannot be seen must not be taken for a context without TLS.
+        """
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            if any(
+                os.path.islink(path) and not os.path.exists(path) for path in (directory, os.path.dirname(directory))
+            ):
+                raise
+            return cls()
+        return cls(*(os.path.join(directory, name) if name in names else None for name in PEM_NAMES))
 
 
 @dataclass(frozen=True)
@@ -221,10 +237,17 @@ def _read_context(store: ContextStore, name: str) -> _Endpoint:
             raise errors.bad_context(name=name, cause=f"it does not exist ({path} is not there)")
         endpoint = meta["Endpoints"]["docker"]
         address, verify = endpoint["Host"], not endpoint.get("SkipTLSVerify")
+        is_socket = address.startswith("unix:")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         cause = f"{path} cannot be used ({type(exc).__name__}: {exc})"
         raise errors.bad_context(name=name, cause=cause) from exc
-    return _Endpoint(f"docker context {name!r}:", address, _PemFiles.in_directory(store.pem_directory(name)), verify)
+    directory = store.pem_directory(name)
+    try:
+        files = _PemFiles() if is_socket else _PemFiles.of_context(directory)
+    except OSError as exc:
+        cause = f"its certificates cannot be seen ({directory}: {exc.strerror})"
+        raise errors.bad_context(name=name, cause=cause) from exc
+    return _Endpoint(f"docker context {name!r}:", address, files, verify)
 
 
 def _split_scheme(endpoint: _Endpoint) -> tuple[str, str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 import re
+import tempfile
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     TlsOptions,
     resolve,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import acting_as
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import OptionError
 
 DEFAULTS = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
@@ -162,6 +165,51 @@ def test_context_is_never_plain_by_oversight(home: pathlib.Path, files: tuple[st
     if spoken:
         assert (spoken.verify, spoken.client_cert is not None) == (not skip, "cert.pem" in files)
     assert meant(home, tls=False).tls is None
+
+
+@pytest.mark.parametrize("level", ["", "docker"])
+@pytest.mark.parametrize("what", ["file", "dangling link"])
+def test_context_whose_certificates_cannot_be_seen_is_refused(home: pathlib.Path, what: str, level: str) -> None:
+    """Plain HTTP is for contexts that have none."""
+    add_context(home, "web1", "tcp://web1:2375", "ca.pem")
+    use_context(home, "web1")
+    place = home / "contexts" / "tls" / hashlib.sha256(b"web1").hexdigest() / level
+    place.rename(home / "elsewhere")
+    if what == "file":
+        place.write_text("")
+    else:
+        place.symlink_to("nowhere")
+    with pytest.raises(OptionError, match=r"^docker context 'web1': its certificates cannot be seen \(.*/docker: "):
+        meant(home)
+    assert meant(home, docker_host="tcp://web1:2375").tls is None
+
+
+@pytest.mark.parametrize("level", ["", "docker"])
+def test_context_whose_certificates_are_another_users_is_refused(level: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = pathlib.Path(folder)
+        home.chmod(0o755)
+        add_context(home, "web1", "tcp://web1:2375", "ca.pem")
+        add_context(home, "rootless", "unix:///run/user/1000/docker.sock", "ca.pem")
+        use_context(home, "web1")
+        for name in (b"web1", b"rootless"):
+            (home / "contexts" / "tls" / hashlib.sha256(name).hexdigest() / level).chmod(0)
+        with acting_as("nobody" if os.geteuid() == 0 else None):
+            with pytest.raises(OptionError, match=r"^docker context 'web1': .*cannot be seen .*Permission denied"):
+                meant(home)
+            assert meant(home, {"DOCKER_CONTEXT": "rootless"}).socket_path == "/run/user/1000/docker.sock"
+        for path in home.rglob("*"):
+            path.chmod(0o700)
+
+
+def test_context_with_a_certificate_that_leads_nowhere_is_not_plain(home: pathlib.Path) -> None:
+    add_context(home, "web1", "tcp://web1:2375", "other.pem")
+    use_context(home, "web1")
+    folder = home / "contexts" / "tls" / hashlib.sha256(b"web1").hexdigest() / "docker"
+    (folder / "ca.pem").symlink_to("nowhere")
+    tls = meant(home).tls
+    assert tls
+    assert tls.ca_path == str(folder / "ca.pem")
 
 
 def test_context_over_the_socket(home: pathlib.Path) -> None:
