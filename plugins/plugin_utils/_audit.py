@@ -19,6 +19,7 @@ import typing as t
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import exposure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import Exposure
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, keys, profiles
@@ -323,7 +324,7 @@ def _access_faults(found: Exposure) -> list[Fault]:
     """Return what is wrong with who gets in at a port."""
     faults: list[Fault] = []
     everybody = "whoever reaches the port is root on the host"
-    local = bool(exposure.LOOPBACK.fullmatch(found.host))
+    local = is_loopback(found.host)
     if found.access == exposure.PLAIN and local:
         faults.append((WARNING, "plain", "the engine answers without TLS: each user of this machine is root on it"))
     elif found.access == exposure.PLAIN:
@@ -350,7 +351,7 @@ def _told_faults(found: Exposure, exposures: t.Iterable[Exposure]) -> list[Fault
     faults: list[Fault] = []
     for address in exposure.open_addresses(found.info):
         host, _colon, port = address.split("://", 1)[1].rpartition(":")
-        local = exposure.LOOPBACK.fullmatch(host.strip("[]"))
+        local = is_loopback(host.strip("[]"))
         if port not in found_open:
             reason = (
                 f"the engine itself warns that {address} is open to {'the users of its host' if local else 'everybody'}"

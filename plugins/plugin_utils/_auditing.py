@@ -18,6 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import (
+    is_loopback,
+    is_unspecified,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     ENGINE_ARGUMENTS,
     PLAIN_PORT,
@@ -28,9 +32,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import (
     CLOSED,
-    LOOPBACK,
     NO_ANSWER,
-    WILDCARD,
     Exposure,
     Visitor,
     examine,
@@ -119,8 +121,8 @@ def endpoints_of_host(address: str, listen: t.Iterable[str]) -> tuple[Endpoint, 
     found: dict[Endpoint, None] = {(address, PLAIN_PORT): None, (address, TLS_PORT): None}
     for one in listen:
         for host, port in endpoints_of(one):
-            if not LOOPBACK.fullmatch(host):
-                found[address if WILDCARD.fullmatch(host) else host, port] = None
+            if not is_loopback(host):
+                found[address if is_unspecified(host) else host, port] = None
     return tuple(found)
 
 

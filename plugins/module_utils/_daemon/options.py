@@ -17,6 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback, is_unspecified
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 
 _SHORT_NAMES = {
@@ -114,23 +115,12 @@ class ListenAddress:
     @property
     def is_loopback(self) -> bool:
         """Whether it is reached from the host alone."""
-        address = self._ip_address
-        return self.host == "localhost" if address is None else address.is_loopback
+        return is_loopback(self.host)
 
     @property
     def is_wildcard(self) -> bool:
         """Whether it stands for every address of the host, as ``0.0.0.0`` and ``::`` do."""
-        address = self._ip_address
-        return address is not None and address.is_unspecified
-
-    @property
-    def _ip_address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-        """The IP address, without a zone, of an IPv4-mapped one the IPv4 address, as for Go; None for a name."""
-        try:
-            found = ipaddress.ip_address(self.host.partition("%")[0])
-        except ValueError:
-            return None
-        return (found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None) or found
+        return is_unspecified(self.host)
 
 
 def file_name(option: str) -> str:

@@ -61,9 +61,6 @@ OTHER = "other"  # something else answers
 # The statuses with which a server that takes everybody's connection refuses those without a certificate.
 REFUSALS = (400, 401, 403)
 
-LOOPBACK = re.compile(r"(127\.[0-9.]+|localhost|::1)")
-WILDCARD = re.compile(r"0\.0\.0\.0|::")
-
 # The largest answer that is read, in bytes.
 _LIMIT = 4 * 2**20
 
@@ -248,14 +245,12 @@ __all__ = (
     "ANY_CERTIFICATE",
     "AUDIT_ARGUMENTS",
     "CLOSED",
-    "LOOPBACK",
     "MUTUAL_TLS",
     "NO_ANSWER",
     "OTHER",
     "PLAIN",
     "REFUSALS",
     "TLS",
-    "WILDCARD",
     "Exposure",
     "Visitor",
     "examine",

@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Answer
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import Params, TlsOptions
@@ -26,7 +27,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.reg
     Login,
     Origin,
     Registry,
-    is_loopback,
 )
 
 # The options of a module that asks a registry.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import json
 import typing as t
 from dataclasses import dataclass, replace
@@ -266,12 +265,4 @@ def message_of(answer: Answer) -> str:
     return one_line(words) or "without a message"
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether what is sent to this host stays on the machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-__all__ = ("Login", "Origin", "Registry", "is_loopback", "message_of", "parse_challenges")
+__all__ = ("Login", "Origin", "Registry", "message_of", "parse_challenges")

@@ -18,6 +18,10 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import (
+    is_loopback,
+    is_unspecified,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     DEFAULT_ADDRESS,
@@ -31,9 +35,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     resolve,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import (
-    LOOPBACK,
     REFUSALS,
-    WILDCARD,
     open_addresses,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.failures import explained
@@ -151,9 +153,9 @@ class _Verification:
         connections: dict[str, Connection] = {}
         for listened in params["listen"]:
             connection = self._connection(listened)
-            if WILDCARD.fullmatch(connection.host):
+            if is_unspecified(connection.host):
                 connection = self._connection(f"tcp://{bracketed(self._host)}:{connection.port}")
-            elif not self._local and LOOPBACK.fullmatch(connection.host):
+            elif not self._local and is_loopback(connection.host):
                 detail = "a loopback address can be reached from the host alone"
                 self.checks.append(Check(connection.address, "skipped", True, detail))
                 continue
@@ -301,8 +303,7 @@ def _check_warnings(info: t.Mapping[str, t.Any], connection: Connection) -> Chec
 def _is_meant(address: str, connection: Connection) -> bool:
     """Return whether the address of a warning is what a plain connection is meant for."""
     host, port = address.split("://", 1)[1].rsplit(":", 1)
-    local = bool(LOOPBACK.fullmatch(host.strip("[]")))
-    return port == str(connection.port) and (local or not LOOPBACK.fullmatch(connection.host))
+    return port == str(connection.port) and (is_loopback(host.strip("[]")) or not is_loopback(connection.host))
 
 
 # --- what must be refused ----------------------------------------------------------------------------------------

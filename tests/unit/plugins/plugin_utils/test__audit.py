@@ -108,8 +108,9 @@ def test_certificate_without_usages_serves_both() -> None:
 
 
 def test_loopback_is_no_ones_but_its_own_users() -> None:
-    (finding,) = judge(Exposure("127.0.0.1", 2375, "plain"))
-    assert (finding.grade, finding.check) == ("warning", "plain")
+    for host in ("127.0.0.1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"):
+        (finding,) = judge(Exposure(host, 2375, "plain"))
+        assert (finding.grade, finding.check) == ("warning", "plain")
     (finding,) = judge(locked(make(), info=LOCAL_WARNING))
     assert (finding.grade, finding.check) == ("warning", "engine_warns")
 
@@ -287,7 +288,12 @@ def test_addresses(address: str, endpoints: tuple[tuple[str, int], ...]) -> None
 
 
 def test_addresses_of_a_host() -> None:
-    listen = ["tcp://0.0.0.0:4243", "tcp://127.0.0.1:4244", "tcp://192.0.2.7:2376"]
+    listen = [
+        "tcp://[::ffff:0.0.0.0]:4243",
+        "tcp://127.0.0.1:4244",
+        "tcp://[::ffff:127.0.0.1]:1",
+        "tcp://192.0.2.7:2376",
+    ]
     assert _auditing.endpoints_of_host("web1", listen) == (
         ("web1", 2375),
         ("web1", 2376),

@@ -310,6 +310,10 @@ def test_options_that_cannot_be_used(check: Any) -> None:
             ["tcp://127.0.0.1:1", "tcp://nowhere.invalid:2376", "tcp://other.invalid:4243"],
         ),
         ("64:ff9b::1", {"listen": ["tcp://[::]:2376"], "docker_host": "tcp://other:1"}, ["tcp://[64:ff9b::1]:2376"]),
+        *(
+            ("nowhere.invalid", {"listen": [f"tcp://{one}:2376"]}, ["tcp://nowhere.invalid:2376"])
+            for one in ("[::0]", "[0:0:0:0:0:0:0:0]", "[::ffff:0.0.0.0]", "0")
+        ),
     ],
 )
 def test_addresses_that_are_checked(
@@ -320,6 +324,17 @@ def test_addresses_that_are_checked(
     result = verify(merged, host, local=False)
     assert list(dict.fromkeys(one["address"] for one in result["checks"])) == addresses
     assert ["skipped"] * ("tcp://127.0.0.1:1" in addresses) == [one["name"] for one in result["checks"] if one["ok"]]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.9", "localhost", "LOCALHOST", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"],
+)
+def test_addresses_that_are_the_hosts_own_are_not_looked_for_on_the_controller(host: str) -> None:
+    """Whoever connects to them from elsewhere reaches the controller itself."""
+    merged = {**DEFAULTS, "timeout": 1, "negative_checks": False, "listen": [f"tcp://{host}:1"]}
+    result = verify(merged, "nowhere.invalid", local=False)
+    assert [(one["name"], one["ok"]) for one in result["checks"]] == [("skipped", True)]
 
 
 def test_client_of_a_ca_that_was_replaced_has_to_be_refused(
