@@ -48,7 +48,7 @@ options:
   query:
     description:
       - The parameters of the query. Dictionaries, such as C(filters), are sent as JSON, booleans as C(true) and
-        C(false), lists as several parameters.
+        C(false), lists as several parameters. A query in O(path) is sent as well, and comes first.
     type: dict
   body:
     description: The body of the request, sent as JSON.

@@ -222,7 +222,9 @@ class Engine:
         :param idle: the time limit is for each pause of the engine, not for the whole.
         :param stream: a file that is sent as the body, in constant memory. Raises EngineError.
         """
-        target = (f"/v{self.api_version}" if versioned else "") + path + query_string(query)
+        target = (
+            (f"/v{self.api_version}" if versioned else "") + path + query_string(query, "&" if "?" in path else "?")
+        )
         sent = {"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity", **(headers or {})}
         content: bytes | t.BinaryIO | None = stream
         if stream is not None:
@@ -314,8 +316,8 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def query_string(query: Query | None) -> str:
-    """Return a query string with its question mark, empty if nothing is asked.
+def query_string(query: Query | None, mark: str = "?") -> str:
+    """Return a query string with its question mark, or what joins it to another one, empty if nothing is asked.
 
     A boolean becomes ``true`` or ``false``, a list its parameter several times, a dictionary (such as ``filters``)
     JSON; what is None is left out.
@@ -326,7 +328,7 @@ def query_string(query: Query | None) -> str:
         for one in (value if isinstance(value, (list, tuple)) else [value])
         if one is not None
     ]
-    return f"?{urlencode(pairs)}" if pairs else ""
+    return f"{mark}{urlencode(pairs)}" if pairs else ""
 
 
 def as_filters(filters: t.Mapping[str, t.Any] | None) -> dict[str, list[str]] | None:

@@ -17,6 +17,7 @@ import re
 import tempfile
 import typing as t
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import (
@@ -55,9 +56,31 @@ class Request:
     @property
     def is_endless(self) -> bool:
         """Whether the engine answers until the connection is closed."""
-        query = self.query or {}
-        once = query.get("stream") is False or "until" in query
-        return bool(query.get("follow")) or (bool(_ENDLESS.search(self.path)) and not once)
+        asked = self._parameters
+        once = not _is_true(asked.get("stream", True)) or "until" in asked
+        return _is_true(asked.get("follow", False)) or (bool(_ENDLESS.search(self._plain_path)) and not once)
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether the answer is the output of a container, which comes in frames if there is no terminal."""
+        return bool(_FRAMED.search(self._plain_path))
+
+    @property
+    def _plain_path(self) -> str:
+        """The path without a query that is written in it."""
+        return self.path.partition("?")[0]
+
+    @property
+    def _parameters(self) -> dict[str, t.Any]:
+        """The parameters of both queries; of the same name that in the path counts, which the engine reads first."""
+        written = dict(reversed(parse_qsl(self.path.partition("?")[2], keep_blank_values=True)))
+        return {**{name: value for name, value in (self.query or {}).items() if value is not None}, **written}
+
+
+def _is_true(value: t.Any) -> bool:
+    """Return whether an engine takes the parameter's value for true (moby, daemon/server/httputils: BoolValue)."""
+    first = next(iter(value), "") if isinstance(value, (list, tuple)) else value
+    return str(first).strip().lower() not in ("", "0", "no", "false", "none")
 
 
 class _Body:
@@ -74,7 +97,7 @@ class _Body:
     def __iter__(self) -> t.Iterator[bytes]:
         """Yield the pieces. Raises EngineError."""
         pieces = self._exchange.chunks()
-        if _FRAMED.search(self._request.path):
+        if self._request.is_framed:
             pieces = _without_frames(pieces)
         try:
             yield from pieces

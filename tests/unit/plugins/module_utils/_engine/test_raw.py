@@ -45,6 +45,12 @@ def test_json(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     assert played.requests[-1][0] == "GET /v1.41/info?a=true"
 
 
+def test_query_in_the_path_and_beside_it(serve: Any, fake_engine: Any, engine_at: Any) -> None:
+    played = fake_engine({"GET /containers/json": []})
+    send(engine_at(serve(played).address), request("/containers/json?all=1", query={"limit": 2}))
+    assert played.requests[-1][0] == "GET /v1.41/containers/json?all=1&limit=2"
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 def test_all_that_a_request_says_is_sent(serve: Any, engine_at: Any, method: str, unix: bool) -> None:
@@ -206,6 +212,14 @@ def test_frames_of_logs_are_taken_away(
     assert send(engine, request("/containers/web/logs", query={"stdout": True}))["text"] == text
 
 
+@pytest.mark.parametrize("path", ["/containers/web/logs?stdout=1", "/v1.41/exec/1/start?x=/", "/containers/a/attach?"])
+def test_frames_are_taken_away_whatever_is_asked_for_in_the_path(
+    serve: Any, talking: Any, engine_at: Any, path: str
+) -> None:
+    server = serve(talking(answering(frame(1, b"a") + frame(2, b"b"))))
+    assert send(engine_at(server.address), request(path))["text"] == "ab"
+
+
 def test_frames_are_left_where_no_logs_are(serve: Any, talking: Any, engine_at: Any) -> None:
     server = serve(talking(answering(frame(1, b"a"))))
     assert send(engine_at(server.address), request("/containers/web/archive"))["text"] == frame(1, b"a").decode()
@@ -221,6 +235,15 @@ def test_frames_are_left_where_no_logs_are(serve: Any, talking: Any, engine_at: 
         ("/events", {"until": 1}, None),
         ("/containers/web/stats", {"stream": False}, None),
         ("/containers/json", {}, None),
+        ("/events?since=1", {}, {"json": [{"a": 1}]}),
+        ("/containers/web/logs?stdout=1&follow=1", {}, {"json": [{"a": 1}]}),
+        ("/containers/web/logs?stdout=1", {"follow": "yes"}, {"json": [{"a": 1}]}),
+        ("/events?until=1", {}, None),
+        ("/containers/web/stats?stream=0", {}, None),
+        ("/containers/web/stats?one-shot=1", {"stream": "false"}, None),
+        ("/containers/web/stats?stream=1&stream=0", {"stream": False}, {"json": [{"a": 1}]}),
+        ("/containers/web/logs", {"follow": "false"}, None),
+        ("/containers/web/logs", {"follow": ["0"]}, None),
     ],
 )
 def test_endless_answer_ends_at_the_time_limit(
