@@ -11,6 +11,7 @@ import typing as t
 from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import PATH_OPTIONS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
@@ -20,7 +21,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_
 )
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import verify_from_here
 
-_PATHS = ("ca_path", "client_cert", "client_key", "cert_path")
 # What must not leave the controller.
 _SECRETS = frozenset({"ca_passphrase", "ca_key"})
 
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
                 args = {name: value for name, value in self._task.args.items() if name not in _SECRETS}
                 return {**result, **self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars)}
             library.require(sys.executable)
-            for name in _PATHS:
+            for name in PATH_OPTIONS:
                 params[name] = params[name] and path_here(self._loader, params[name])
             return {**result, **verify_from_here(params, self._host(task_vars), datetime.now(UTC))}
         except RemoteApiError as problem:

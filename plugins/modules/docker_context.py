@@ -41,8 +41,8 @@ options:
     type: str
   cert_path:
     description:
-      - A directory with C(ca.pem), C(cert.pem), and C(key.pem), on the machine where the task runs. They are copied
-        into the store. When they are renewed, run this again.
+      - A directory with C(ca.pem), C(cert.pem), and C(key.pem), on the machine where the task runs.
+        The path is absolute. They are copied into the store. When they are renewed, run this again.
       - If it is not set, the context has no certificates, and the docker client speaks plain HTTP to a TCP address.
     type: path
   state:

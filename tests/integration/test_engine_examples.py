@@ -119,7 +119,9 @@ def test_delegated_task_asks_the_host_of_the_inventory(host: Host, module_ansibl
         plays = play(examples("engine_info"))
     else:
         plays = yaml.safe_load(snippets()[source])
-        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = "pki/clients/admin"
+        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = (
+            "{{ playbook_dir }}/pki/clients/admin"
+        )
     done = module_ansible.playbook(plays, [], variables=variables, host_variables={host.address: {}})
     assert done.rc == 0, done.output
     answers = [task["result"] for task in done.of(host.address) if task["action"].startswith("dockerfleet.")]

@@ -13,6 +13,7 @@ context in the client's config.json, then the local socket (docker/cli, cli/comm
 from __future__ import annotations
 
 import os
+import platform
 import re
 import typing as t
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ ENGINE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "api_version": {"type": "str"},
     "timeout": {"type": "int", "default": 60},
 }
+
+# The options that name files.
+PATH_OPTIONS = ("ca_path", "client_cert", "client_key", "cert_path")
 
 Params = t.Mapping[str, t.Any]
 
@@ -155,8 +159,9 @@ class _Endpoint:
 def resolve(params: Params, environment: ClientEnvironment) -> Connection:
     """Return the connection for a task's parameters (keys as in ENGINE_ARGUMENTS) and the client's environment.
 
-    Raises OptionError if they contradict each other or name a file that is missing.
+    Raises OptionError if they contradict each other, or name a file that is missing or by a relative path.
     """
+    require_absolute(params)
     endpoint = _find_endpoint(params, environment)
     timeout = params["timeout"]
     if timeout <= 0:
@@ -170,6 +175,18 @@ def resolve(params: Params, environment: ClientEnvironment) -> Connection:
     port = port or (TLS_PORT if wants_tls else PLAIN_PORT)
     tls = _tls_options(params, environment, endpoint, host) if wants_tls else None
     return Connection(f"tcp://{bracketed(host)}:{port}", None, host, port, tls, version, timeout)
+
+
+def require_absolute(params: Params) -> None:
+    """Raise OptionError if an option names a file by a relative path.
+
+    A module cannot know where Ansible's own relative paths begin. Those of the environment are the docker client's,
+    for which they begin in the working directory.
+    """
+    for name in PATH_OPTIONS:
+        path = params.get(name)
+        if path and not os.path.isabs(path):
+            raise errors.relative_path(name=name, path=path, machine=platform.node())
 
 
 def parse_address(address: str, *, tls: bool) -> str:
@@ -340,6 +357,7 @@ def _find_files(params: Params, environment: ClientEnvironment, endpoint: _Endpo
 __all__ = (
     "DEFAULT_ADDRESS",
     "ENGINE_ARGUMENTS",
+    "PATH_OPTIONS",
     "PLAIN_PORT",
     "TLS_PORT",
     "ClientEnvironment",
@@ -347,5 +365,6 @@ __all__ = (
     "TlsOptions",
     "bracketed",
     "parse_address",
+    "require_absolute",
     "resolve",
 )

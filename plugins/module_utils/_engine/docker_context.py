@@ -24,6 +24,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     TlsOptions,
     parse_address,
+    require_absolute,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
     DEFAULT_CONTEXT,
@@ -89,6 +90,7 @@ def check_request(name: str, docker_host: str, *, with_certificates: bool) -> st
 
 def plan_context(store: ContextStore, request: ContextRequest) -> ContextPlan:
     """Return what makes the context what is asked for. Read-only. Raises OptionError and FilesError."""
+    require_absolute({"cert_path": request.cert_path})
     address = check_request(request.name, request.docker_host, with_certificates=request.cert_path is not None)
     material = _read_material(request.cert_path) if request.cert_path else dict.fromkeys(PEM_NAMES)
     config = _read_config(store)

@@ -132,6 +132,11 @@ bad_version = OptionError.text(
 incomplete_client = OptionError.text(
     "option {missing}", "it is missing beside {present}", "Give both, the client's certificate and its key."
 )
+relative_path = OptionError.text(
+    "option {name}",
+    "{path} is a relative path, which would begin in the working directory on {machine}, not at the playbook",
+    "Write an absolute path; one on the controller begins with {{{{ playbook_dir }}}} or {{{{ inventory_dir }}}}.",
+)
 not_a_directory = OptionError.text(
     "option {source}", "{path} is not a directory", "Name the one with ca.pem, cert.pem and key.pem."
 )

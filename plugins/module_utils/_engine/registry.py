@@ -18,7 +18,11 @@ from urllib.parse import urljoin, urlsplit
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Answer
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import Params, TlsOptions
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
+    Params,
+    TlsOptions,
+    require_absolute,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
     parse_image_name,
@@ -78,6 +82,7 @@ def resolve_login(params: Params) -> Login:
 
     Raises OptionError.
     """
+    require_absolute(params)
     if params["timeout"] <= 0:
         raise errors.bad_timeout(seconds=params["timeout"])
     name, _image = _find_image(params)

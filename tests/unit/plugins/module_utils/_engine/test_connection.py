@@ -332,6 +332,20 @@ def test_options_that_contradict_each_other(home: pathlib.Path, tmp_path: pathli
         meant(home, api_version="v1")
 
 
+@pytest.mark.parametrize("name", ["ca_path", "client_cert", "client_key", "cert_path"])
+def test_a_relative_path_is_refused_unless_it_is_the_environments(
+    home: pathlib.Path, pki: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A module cannot know where the playbook is; the docker client's own variable means the working directory."""
+    monkeypatch.chdir(pki.parent)
+    message = rf"^option {name}: pki is a relative path, .* begins with \{{\{{ playbook_dir \}}\}} or"
+    given: dict[str, Any] = {name: "pki"}
+    with pytest.raises(OptionError, match=message):
+        meant(home, docker_host="tcp://d:1", **given)
+    tls = meant(home, {"DOCKER_CERT_PATH": "pki"}, docker_host="tcp://d:1").tls
+    assert tls == TlsOptions(True, "pki/ca.pem", "pki/cert.pem", "pki/key.pem", "d")
+
+
 def test_api_version(home: pathlib.Path) -> None:
     assert meant(home).api_version is None
     assert meant(home, api_version="auto").api_version is None

@@ -274,6 +274,7 @@ def test_bad_name(run: Run, home: pathlib.Path, name: str, state: str) -> None:
         ({"docker_host": "ssh://a"}, "docker_host 'ssh://a': ssh:// is not supported"),
         ({"docker_host": "tcp://a:b"}, "docker_host 'tcp://a:b': it is no address"),
         ({"docker_host": HOST, "cert_path": "/none"}, "option cert_path: /none is not a directory"),
+        ({"docker_host": HOST, "cert_path": "none"}, "option cert_path: none is a relative path"),
         ({"docker_host": HOST, "cert_path": "/etc"}, "/etc/ca.pem: it cannot be read (No such file or directory)"),
     ],
 )

@@ -437,6 +437,12 @@ def test_challenge_after_a_redirect_is_not_answered(start: Start, ask: Callable[
     assert tokens.requests == []
 
 
+@pytest.mark.parametrize("name", ["ca_path", "client_cert", "client_key"])
+def test_a_relative_path_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match=f"^option {name}: pki/a.pem is a relative path"):
+        resolve_login(params_of(registry="localhost:1", **{name: "pki/a.pem"}))
+
+
 @pytest.mark.parametrize(
     ("location", "cause"),
     [
