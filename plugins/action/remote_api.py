@@ -36,6 +36,9 @@ _MODULE = "dockerfleet.remote_api.remote_api"
 # What only the controller may know or needs to know.
 _CONTROLLER_ONLY = frozenset({"ca_path", "ca_passphrase", "ca_key", "ledger_dir"})
 _ALWAYS = ("localhost", "127.0.0.1")
+# Parts of the result that the controller decides on. A host that is not what it seems to be gets no say in them: the
+# role's next tasks issue certificates and write files by them.
+_CONTROLLERS_RESULTS = ("checks", "clients", "deliveries", "settled")
 
 
 class ActionModule(HostAction):
@@ -87,7 +90,7 @@ class ActionModule(HostAction):
         library.require(sys.executable)
         sent["names"] = self._server_names()
         sent["renew_before_days"] = self._renew_before_days()
-        asked = {self._address, *self._options["names"]}
+        asked = {*names.split_names([self._certified_address])[0], *self._options["names"]}
         sent["required_names"] = [name for name in sent["names"] if name in asked]
         now = datetime.now(UTC)
         self._find_authority()
@@ -107,7 +110,7 @@ class ActionModule(HostAction):
         if done.get("foreign_authority"):
             done["msg"] += f" Our CA is that of {self._options['ca_path'] or 'ca_certificate'}."
         elif not done.get("failed"):
-            foreign = done.get("foreign_certificates", "")
+            foreign = self._accepted(done.get("foreign_certificates", ""))
             self._trusted = sent.get("ca_certificate", "") + foreign + served
             notes = self._notes(foreign, served, done)
             if notes:
@@ -136,6 +139,24 @@ class ActionModule(HostAction):
         """Return the CAs (PEM) that are remembered for the host."""
         return _issuing.noted(self._options["ca_path"], folder, self._host)
 
+    def _accepted(self, foreign: str) -> str:
+        """Return the CAs (PEM) besides ours that the host says it trusts. From now on, clients trust them as well.
+
+        A host has no say in that: someone who is root on it could have it name a CA of his own, and with that pass for
+        every other host. Raises RemoteApiError for a CA that the policy does not allow.
+        """
+        policy = self._options["on_foreign_authority"]
+        named = certificates.load_bundle(foreign.encode(), self._host) if foreign else ()
+        given = self._options["foreign_certificates"] or ""
+        known = given if self._options["ca_path"] is None else self._noted(_issuing.FOREIGN)
+        allowed = certificates.load_bundle(known.encode(), self._host) if known and policy != "replace" else ()
+        unknown = certificates.without(named, allowed)
+        if unknown and policy != "trust":
+            raise _remote_api.unasked_authority(host=self._host, theirs=certificates.describe(unknown), policy=policy)
+        if unknown:
+            self._display.warning(f"{self._host}: clients trust its CA, {certificates.describe(unknown)}, from now on.")
+        return foreign
+
     def _notes(self, foreign: str, served: str, done: dict[str, t.Any]) -> list[_issuing.Note]:
         """Return what is to be remembered of the host by now, if that differs from what is.
 
@@ -155,6 +176,11 @@ class ActionModule(HostAction):
     def _address(self) -> str:
         """The name or IP address by which the controller calls the host."""
         return str(self._task_vars.get("ansible_host") or self._host)
+
+    @property
+    def _certified_address(self) -> str:
+        """The address as certificates have it: without the dot that ends an absolute name, or an IPv6 zone."""
+        return self._address.partition("%")[0].rstrip(".")
 
     def _on_host(
         self, sent: dict[str, t.Any], authority: _authority.Authority | None, now: datetime
@@ -188,7 +214,7 @@ class ActionModule(HostAction):
 
         An inventory's name that is no DNS name is left out, with a warning. Raises RemoteApiError.
         """
-        usable, left_out = names.split_names([self._host, self._address])
+        usable, left_out = names.split_names([self._host, self._certified_address])
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(
@@ -263,6 +289,8 @@ class ActionModule(HostAction):
             wanted = () if options["verify_from"] == "host" else ("ca_path", "ca_passphrase", "ca_key")
             arguments.update({name: options[name] for name in wanted if options[name] is not None})
             arguments["ca_certificate"] = self._trusted
+            if self._certified_address != self._address:
+                arguments["tls_hostname"] = self._certified_address
             if options["verify_from"] == "host" and not done.get("managed", True):
                 arguments["tls_hostname"] = self._address  # somebody else's certificate need not have 127.0.0.1
         verified = self._verify(arguments)
@@ -286,7 +314,7 @@ class ActionModule(HostAction):
         result: dict[str, t.Any] = self._execute_module(
             module_name=_MODULE, module_args=arguments, task_vars=self._task_vars
         )
-        return result
+        return {name: value for name, value in result.items() if name not in _CONTROLLERS_RESULTS}
 
 
 def _predict(

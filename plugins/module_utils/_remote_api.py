@@ -111,6 +111,11 @@ not_loopback = RequestError.text(
     "this is not a loopback address, and without TLS everybody who reaches it is root on the host",
     "Use TLS, listen on tcp://127.0.0.1:2375, or set allow_insecure if you accept that.",
 )
+unasked_authority = RequestError.text(
+    "{host}",
+    "it answers that it trusts {theirs}, and on_foreign_authority is {policy}",
+    "A host that does what it is asked does not do that. Find out whether someone else is root on it.",
+)
 bad_spread = RequestError.text(
     "renew_spread_days, {spread}",
     "a certificate has to be used for at least a day before it is renewed",

@@ -80,23 +80,23 @@ def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms,
     foreign = certificates.without(there, (*ours, *retired))
     unknown = certificates.without(foreign, known)
     if unknown and terms.policy == "fail":
-        made = _describe(ours) or "still to be made"
-        raise errors.foreign_authority(path=present.ca_certificate, theirs=_describe(unknown), ours=made)
+        made = certificates.describe(ours) or "still to be made"
+        raise errors.foreign_authority(path=present.ca_certificate, theirs=certificates.describe(unknown), ours=made)
     place = spec.paths.ca_certificate
     unused = certificates.without(certificates.load_usable(read_file(place) or b""), (*ours, *retired, *known, *there))
     if unused and terms.policy != "replace":
-        raise errors.unused_authority(path=place, theirs=_describe(unused))
+        raise errors.unused_authority(path=place, theirs=certificates.describe(unused))
     if not spec.managed:
         _check_names(spec.paths.certificate, terms.names)
     if terms.policy == "replace":
         said = {
-            f"{_describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused.": foreign,
-            f"{_describe(unused)} in {place}, which the daemon does not use, makes way for ours.": unused,
+            f"{certificates.describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused.": foreign,
+            f"{certificates.describe(unused)} in {place}, which the daemon does not use, makes way for ours.": unused,
         }
         return Adoption(spec, (), [text for text, bundle in said.items() if bundle])
     warnings = []
     if unknown:
-        warnings.append(f"Whoever has a client certificate of {_describe(unknown)} stays root on this host.")
+        warnings.append(f"Whoever has a client certificate of {certificates.describe(unknown)} stays root on this host.")
     if ours:
         spec = replace(spec, ca_certificate=certificates.to_pem((*ours, *foreign)))
     chain = certificates.load_usable(read_file(present.certificate) or b"") if spec.managed and foreign else ()
@@ -122,11 +122,6 @@ def _check_names(path: str, names: t.Sequence[str]) -> None:
     lacking = [name for name in names if not covers(have, name)]
     if lacking:
         raise errors.lacking_names(path=path, names=", ".join(lacking))
-
-
-def _describe(bundle: t.Iterable[x509.Certificate]) -> str:
-    """Return subjects and fingerprints for a message."""
-    return ", ".join(f"{certificates.subject_of(one)} (SHA-256 {certificates.fingerprint(one)})" for one in bundle)
 
 
 __all__ = ("POLICIES", "Adoption", "Terms", "adopt")

@@ -131,6 +131,11 @@ def subject_of(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string()
 
 
+def describe(bundle: t.Iterable[x509.Certificate]) -> str:
+    """Return the certificates' subjects and fingerprints for a message."""
+    return ", ".join(f"{subject_of(one)} (SHA-256 {fingerprint(one)})" for one in bundle)
+
+
 def issuer(certificate: x509.Certificate) -> str:
     """Return the subject of the certificate's issuer on one line."""
     return certificate.issuer.rfc4514_string()
@@ -260,6 +265,7 @@ def find_anchor(chain: t.Sequence[x509.Certificate], anchors: t.Sequence[x509.Ce
 __all__ = (
     "UnreadableError",
     "common_name",
+    "describe",
     "extension",
     "extensions",
     "find_anchor",
