@@ -25,6 +25,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _aut
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import HostAction
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
+    parse_lists,
     path_here,
 )
 
@@ -145,7 +146,8 @@ class ActionModule(HostAction):
 
     def _arguments(self) -> dict[str, t.Any]:
         """Return the task's arguments for the host."""
-        return {name: value for name, value in self._task.args.items() if name not in _CONTROLLER_ONLY}
+        arguments = parse_lists(argspec.CERTIFICATE, self._task.args)
+        return {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
 
     def _run_module(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         """Return the result of the module on the host: one round trip."""

@@ -41,32 +41,38 @@ class ActionModule(ActionBase):
                     one["context"] = None  # the playbook secure sees to it, and knows the engine
             machines = (task_vars or {}).get("groups", {}).get("all", ())
             deliveries = _deliveries.take_deliveries(options, _deliveries.Surroundings(machines))
-            return {**result, **self._ensure(options, datetime.now(UTC)), "deliveries": deliveries}
+            delivered = [one["name"] for one in deliveries]
+            return {**result, **self._ensure(options, delivered, datetime.now(UTC)), "deliveries": deliveries}
         except RemoteApiError as exc:
             return {**result, "failed": True, "msg": str(exc)}
 
-    def _ensure(self, options: dict[str, t.Any], now: datetime) -> dict[str, t.Any]:
-        """Return the result for checked options. Raises RemoteApiError."""
-        states = self._rotate(options, now) if options["phase"] else None
+    def _ensure(self, options: dict[str, t.Any], delivered: t.Iterable[str], now: datetime) -> dict[str, t.Any]:
+        """Return the result for checked options; ``delivered`` are clients on other machines. Raises RemoteApiError."""
+        rotated = self._rotate(options, delivered, now) if options["phase"] else {}
         done = _issuing.ensure_authority(options, now, self._task.check_mode)
         for warning in done.warnings:
             self._display.warning(warning)
+        states = (rotated["rotation_before"], rotated["rotation"]) if rotated else None
         changed = done.changed or bool(states and states[0] != states[1])
-        found = {"changed": changed, **_facts(done.authority), "clients": done.clients}
-        if states:
-            found["rotation_before"], found["rotation"] = states
+        found = {"changed": changed, **_facts(done.authority), "clients": done.clients, **rotated}
         if changed and self._task.diff:
             found["diff"] = _diff(options, done, states)
         return found
 
-    def _rotate(self, options: dict[str, t.Any], now: datetime) -> tuple[str, str]:
-        """Carry out the phase of replacing the CA; return the states before and after. Raises RemoteApiError."""
+    def _rotate(self, options: dict[str, t.Any], delivered: t.Iterable[str], now: datetime) -> dict[str, t.Any]:
+        """Carry out the phase of replacing the CA; return what the result says of it. Raises RemoteApiError."""
         if options["ca_key"] is not None:
             raise errors.rotation_of_text(phase=options["phase"])
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         directory = _rotation.Directory(options["path"], options["passphrase"], options["ledger_dir"], spec)
         before, after = _rotation.carry_out(directory, options["phase"], now, self._task.check_mode)
-        return before.state, after.state
+        reached = {*delivered, *(one["name"] for one in options["clients"]), *_issuing.client_folders(options["path"])}
+        return {
+            "rotation_before": before.state,
+            "rotation": after.state,
+            "clients_elsewhere": _rotation.clients_elsewhere(directory, after, reached, now),
+            "host_moved": _rotation.has_moved_a_host(directory, after, now),
+        }
 
 
 def _diff(options: dict[str, t.Any], done: _issuing.Ensured, states: tuple[str, str] | None) -> dict[str, t.Any]:

@@ -113,7 +113,9 @@ class ActionModule(HostAction):
             foreign = self._accepted(done.get("foreign_certificates", ""))
             self._trusted = sent.get("ca_certificate", "") + foreign + served
             notes = self._notes(foreign, served, done)
-            if notes:
+            if notes and self._options["plan_only"] and not self._task.check_mode:
+                done["due"] = True  # such as after a run that was killed before it remembered
+            elif notes:
                 later = self._ensure_authority(now, notes)
                 changed, ensured = True, ensured if ensured.changed else later
         changed = done.get("changed", False) or changed
@@ -162,7 +164,7 @@ class ActionModule(HostAction):
 
         A CA is forgotten after the restart alone: until then the host serves a certificate of it.
         """
-        if self._options["ca_path"] is None or (self._options["plan_only"] and not self._task.check_mode):
+        if self._options["ca_path"] is None:
             return []
         found = [(_issuing.FOREIGN, self._host, foreign), (_issuing.SERVERS, self._host, served)]
         return [one for one in found if self._noted(one[0]) != one[2] and (one[2] or not done.get("restart_due"))]

@@ -17,6 +17,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
+    parse_lists,
     path_here,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import verify_from_here
@@ -39,7 +40,8 @@ class ActionModule(ActionBase):
         try:
             params = checked_options(VERIFY_ARGUMENTS, {}, self._task.args)
             if params["run_on"] == "host":
-                args = {name: value for name, value in self._task.args.items() if name not in _SECRETS}
+                given = parse_lists(VERIFY_ARGUMENTS, self._task.args)
+                args = {name: value for name, value in given.items() if name not in _SECRETS}
                 return {**result, **self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars)}
             library.require(sys.executable)
             for name in PATH_OPTIONS:

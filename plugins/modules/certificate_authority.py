@@ -164,6 +164,19 @@ rotation:
   returned: success and O(phase) is given
   type: str
   sample: hosts
+clients_elsewhere:
+  description:
+    - Clients with a valid certificate whose files no run keeps up to date, while RV(rotation) is V(hosts). Hand out
+      C(ca.pem) to them before the first host is moved, or they refuse it.
+    - Copies that somebody made of a client's files are not known here.
+  returned: success and O(phase) is given
+  type: list
+  elements: str
+  sample: ["client ci (until 2027-03-01T17:00:00Z, /srv/fleet/.docker_remote_api/issued/4C6E0D.pem)"]
+host_moved:
+  description: Whether a server has a valid certificate of the new authority.
+  returned: success and O(phase) is given
+  type: bool
 clients:
   description: What was done for each of the O(clients).
   returned: success

@@ -28,8 +28,11 @@ _PLAYBOOKS = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."
 def checked_options(
     spec: dict[str, dict[str, t.Any]], rules: dict[str, t.Any], options: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """Return the options in the types of the argument spec, with its defaults. Raises TlsError."""
-    checked = ArgumentSpecValidator(spec, **rules).validate(dict(options))
+    """Return the options in the types of the argument spec, with its defaults. Raises TlsError.
+
+    Text may stand for a list, see parse_lists().
+    """
+    checked = ArgumentSpecValidator(spec, **rules).validate(parse_lists(spec, options))
     found = checked.errors.errors
     if found:
         words = ["unsupported: " + one.msg if isinstance(one, UnsupportedError) else one.msg for one in found]

@@ -127,21 +127,34 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
     return list(found.values())
 
 
+def client_folders(path: str) -> list[str]:
+    """Return the names of the clients whose files are in the CA's directory ``path``, listed as clients or not."""
+    folder = os.path.join(path, CLIENTS)
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def _unnamed(path: str, named: t.Iterable[str], now: datetime) -> t.Iterator[tuple[str, x509.Certificate]]:
+    """Yield folder and certificate of each client in the CA's directory that is not named, if it is let in."""
+    retired = _rotation.retired(path)
+    for name in sorted(set(client_folders(path)).difference(named)):
+        folder = os.path.join(path, CLIENTS, name)
+        file = os.path.join(folder, "cert.pem")
+        try:
+            certificate = certificates.load_bundle(read_file(file) or b"", file)[0]
+        except RemoteApiError:
+            continue
+        if certificates.not_after(certificate) > now and not certificates.find_anchor([certificate], retired):
+            yield folder, certificate
+
+
 def unnamed_clients(path: str, named: t.Iterable[str], now: datetime) -> t.Iterator[str]:
     """Yield a warning for each client in the CA's directory that is not named and whose certificate is still valid.
 
     Docker reads no revocation list, so such a client is let in until its certificate ends, or its CA is replaced.
     """
-    folder, retired = os.path.join(path, CLIENTS), _rotation.retired(path)
-    for name in sorted(set(os.listdir(folder)).difference(named)) if os.path.isdir(folder) else ():
-        file = os.path.join(folder, name, "cert.pem")
-        try:
-            certificate = certificates.load_bundle(read_file(file) or b"", file)[0]
-        except RemoteApiError:
-            continue
-        end = certificates.not_after(certificate)
-        if end > now and not certificates.find_anchor([certificate], retired):
-            yield f"{file}: no client in the list has this certificate, and it lets in until {certificates.iso(end)}."
+    for folder, certificate in _unnamed(path, named, now):
+        end = certificates.iso(certificates.not_after(certificate))
+        yield f"{folder}/cert.pem: no client in the list has this certificate, and it lets in until {end}."
 
 
 # The folder, the host and the PEM text of CA certificates that are to be remembered; empty text: forgotten.
@@ -236,6 +249,28 @@ def ensure_client(
     return {"name": client.name, "directory": client.directory, **{name: result[name] for name in names}}, plan.warnings
 
 
+def _ensure_trust(
+    path: str, clients: t.Iterable[Client], bundle: tuple[x509.Certificate, ...], now: datetime, look: bool
+) -> bool:
+    """Make sure that clients with files in the CA's directory trust the bundle, although nobody lists them any more.
+
+    The playbook client issues such certificates, and they are let in until their end. Return whether a file was or, in
+    a look, would be changed. Raises FilesError.
+    """
+    listed = [
+        os.path.basename(one.directory) for one in clients if os.path.dirname(one.directory) == f"{path}/{CLIENTS}"
+    ]
+    wanted, changed = {certificates.identity(one) for one in bundle}, False
+    for folder, _certificate in _unnamed(path, listed, now):
+        file = os.path.join(folder, _authority.CERTIFICATE_FILE)
+        there = certificates.load_usable(read_file(file) or b"")
+        if {certificates.identity(one) for one in there} != wanted:
+            changed = True
+            if not look:
+                write_atomically(file, certificates.to_pem(bundle).encode(), mode=0o644)
+    return changed
+
+
 @dataclass(frozen=True)
 class Ensured:
     """The CA (None in check mode if it would be made), and what was or would be changed.
@@ -270,9 +305,12 @@ def ensure_authority(
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         done = _authority.ensure(path, passphrase, spec, now, check_mode, ledger_dir)
     warnings = [] if done.authority is None else _authority.warnings(done.authority, subject)
-    results, more = _ensure_clients(clients, path, done.authority, notes, now, check_mode)
-    changed = done.changed or any(one["changed"] for one in results)
+    results, more, trust = _ensure_clients(clients, path, done.authority, notes, now, check_mode)
+    changed = done.changed or trust or any(one["changed"] for one in results)
     return Ensured(done.authority, done.existed, changed, results, warnings + more)
+
+
+_Looked = tuple[list[dict[str, t.Any]], list[str], bool]
 
 
 def _ensure_clients(
@@ -282,20 +320,21 @@ def _ensure_clients(
     notes: t.Sequence[Note],
     now: datetime,
     check_mode: bool,
-) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """Make sure of the clients and of the notes; return the clients' results, and warnings. Raises RemoteApiError.
+) -> _Looked:
+    """Make sure of the clients and of the notes; return the clients' results, warnings, and what _ensure_trust() does.
 
-    What is due is done under the directory's lock: runs for several hosts may each have a note.
+    What is due is done under the directory's lock: runs for several hosts may each have a note. Raises RemoteApiError.
     """
 
-    def each(*, look: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
+    def each(*, look: bool) -> _Looked:
         bundle = trusted_by_clients(path, authority.bundle, notes) if authority else ()
         done = [ensure_client(client, authority, now, look, bundle) for client in clients]
-        return [result for result, _warnings in done], [text for _result, texts in done for text in texts]
+        trust = bool(path and bundle and _ensure_trust(path, clients, bundle, now, look))
+        return [result for result, _warnings in done], [text for _result, texts in done for text in texts], trust
 
     looked = each(look=True)
     due = [note for note in notes if path and noted(path, *note[:2]) != note[2]]
-    if check_mode or not (due or any(one["changed"] for one in looked[0])):
+    if check_mode or not (due or looked[2] or any(one["changed"] for one in looked[0])):
         return looked
     if path is None:
         return each(look=False)
@@ -311,6 +350,7 @@ __all__ = (
     "Client",
     "Ensured",
     "Note",
+    "client_folders",
     "clients_of",
     "ensure_authority",
     "ensure_client",

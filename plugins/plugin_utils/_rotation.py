@@ -149,10 +149,15 @@ class _Entry:
     certificate: x509.Certificate
 
     @property
+    def name(self) -> str:
+        """The common name."""
+        return certificates.common_name(self.certificate)
+
+    @property
     def names(self) -> set[str]:
         """The common name, and those by which clients call a server."""
         more = certificates.names(self.certificate) if self.usage == "server" else ()
-        return {certificates.common_name(self.certificate), *more}
+        return {self.name, *more}
 
 
 def _ledger(folder: str, now: datetime) -> t.Iterator[_Entry]:
@@ -168,27 +173,66 @@ def _ledger(folder: str, now: datetime) -> t.Iterator[_Entry]:
                 yield _Entry(file, "client" if ExtendedKeyUsageOID.CLIENT_AUTH in usages else "server", one)
 
 
-def needed_by(directory: Directory, rotation: Rotation, usages: t.Container[str], now: datetime) -> list[str]:
-    """Return who has a valid certificate of the old CA and none of the new one, with its end and its file.
+def _needing(
+    directory: Directory, rotation: Rotation, usages: t.Container[str], now: datetime
+) -> dict[tuple[str, str], list[_Entry]]:
+    """Return the valid certificates of the old CA whose owners have none of the new one, by usage and common name.
 
-    A client is known by its common name. A server is by each of its names, since the first of them may have changed.
+    A server is known by each of its names, since the first of them may have changed. A client is known by its key,
+    which stays with a renewal: several machines may have clients of one name. Only where all certificates of a name had
+    one key, the name is enough, as that client may have been given a new one.
     """
     entries = [one for one in _ledger(directory.ledger, now) if one.usage in usages]
-    new = [] if rotation.new is None else [rotation.new]
-    have: dict[str, set[str]] = {"server": set(), "client": set()}
+    moved = [one for one in entries if _is_of(one, [rotation.new] if rotation.new else [])]
+    have = {(one.usage, name) for one in moved for name in one.names}
+    have_keys = {certificates.identity(one.certificate) for one in moved}
+    old: dict[tuple[str, str], list[_Entry]] = {}
     for entry in entries:
-        if certificates.find_anchor([entry.certificate], new):
-            have[entry.usage] |= entry.names
-    found: dict[tuple[str, str], list[_Entry]] = {}
-    for entry in entries:
-        name = certificates.common_name(entry.certificate)
-        if name not in have[entry.usage] and certificates.find_anchor([entry.certificate], rotation.old):
-            found.setdefault((entry.usage, name), []).append(entry)
+        if _is_of(entry, rotation.old):
+            old.setdefault((entry.usage, entry.name), []).append(entry)
+    needing = {}
+    for (usage, name), those in sorted(old.items()):
+        one_key = len({certificates.identity(one.certificate) for one in those}) == 1
+        if (usage, name) not in have or (usage == "client" and not one_key):
+            left = [one for one in those if certificates.identity(one.certificate) not in have_keys]
+            needing.update({(usage, name): left} if left else {})
+    return needing
+
+
+def _is_of(entry: _Entry, authorities: t.Sequence[x509.Certificate]) -> bool:
+    """Return whether one of the CAs issued the certificate."""
+    return certificates.find_anchor([entry.certificate], authorities) is not None
+
+
+def _named(needing: t.Mapping[tuple[str, str], t.Sequence[_Entry]]) -> list[str]:
+    """Return a text for each owner: usage, common name, when the last certificate ends, and the files."""
     return [
         f"{usage} {name} (until {max(certificates.iso(certificates.not_after(one.certificate)) for one in those)}, "
         f"{', '.join(one.file for one in those)})"
-        for (usage, name), those in sorted(found.items())
+        for (usage, name), those in needing.items()
     ]
+
+
+def needed_by(directory: Directory, rotation: Rotation, usages: t.Container[str], now: datetime) -> list[str]:
+    """Return who has a valid certificate of the old CA and none of the new one, with its end and its file."""
+    return _named(_needing(directory, rotation, usages, now))
+
+
+def clients_elsewhere(directory: Directory, rotation: Rotation, reached: t.Container[str], now: datetime) -> list[str]:
+    """Return the clients in the ledger that have to be told of the new CA by hand before the first host is moved.
+
+    ``reached`` are the names of those whose files are kept up to date by each run.
+    """
+    if rotation.state != HOSTS:
+        return []
+    needing = _needing(directory, rotation, ("client",), now)
+    return _named({key: those for key, those in needing.items() if key[1] not in reached})
+
+
+def has_moved_a_host(directory: Directory, rotation: Rotation, now: datetime) -> bool:
+    """Return whether a host has a valid certificate of the new CA."""
+    new = [rotation.new] if rotation.new else []
+    return any(_is_of(one, new) for one in _ledger(directory.ledger, now) if one.usage == "server")
 
 
 def _check_not_needed(directory: Directory, rotation: Rotation, phase: str, now: datetime) -> None:
@@ -299,7 +343,9 @@ def carry_out(directory: Directory, phase: str, now: datetime, check_mode: bool)
     if not _is_due(directory, before, phase, now):
         return before, before
     if check_mode:
-        return before, Rotation(PHASES[phase], before.old, before.new)
+        path = directory.file(_authority.CERTIFICATE_FILE)
+        old = before.old or certificates.load_bundle(read_file(path) or b"", path)
+        return before, Rotation(PHASES[phase], old, before.new)
     with store.lock(directory.path):
         before = after = read(directory.path, directory.passphrase)
         # Another run may have done it since.
@@ -322,6 +368,8 @@ __all__ = (
     "Directory",
     "Rotation",
     "carry_out",
+    "clients_elsewhere",
+    "has_moved_a_host",
     "needed_by",
     "old_authority",
     "read",

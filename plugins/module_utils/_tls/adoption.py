@@ -18,6 +18,7 @@ from datetime import datetime
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, store
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.certificates import describe
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.deployment import CertificateSpec
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import covers
@@ -80,23 +81,23 @@ def _adopt(spec: CertificateSpec, present: store.CertificatePaths, terms: Terms,
     foreign = certificates.without(there, (*ours, *retired))
     unknown = certificates.without(foreign, known)
     if unknown and terms.policy == "fail":
-        made = certificates.describe(ours) or "still to be made"
-        raise errors.foreign_authority(path=present.ca_certificate, theirs=certificates.describe(unknown), ours=made)
+        made = describe(ours) or "still to be made"
+        raise errors.foreign_authority(path=present.ca_certificate, theirs=describe(unknown), ours=made)
     place = spec.paths.ca_certificate
     unused = certificates.without(certificates.load_usable(read_file(place) or b""), (*ours, *retired, *known, *there))
     if unused and terms.policy != "replace":
-        raise errors.unused_authority(path=place, theirs=certificates.describe(unused))
+        raise errors.unused_authority(path=place, theirs=describe(unused))
     if not spec.managed:
         _check_names(spec.paths.certificate, terms.names)
     if terms.policy == "replace":
         said = {
-            f"{certificates.describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused.": foreign,
-            f"{certificates.describe(unused)} in {place}, which the daemon does not use, makes way for ours.": unused,
+            f"{describe(foreign)} in {present.ca_certificate} makes way for ours: its clients are refused.": foreign,
+            f"{describe(unused)} in {place}, which the daemon does not use, makes way for ours.": unused,
         }
         return Adoption(spec, (), [text for text, bundle in said.items() if bundle])
     warnings = []
     if unknown:
-        warnings.append(f"Whoever has a client certificate of {certificates.describe(unknown)} stays root on this host.")
+        warnings.append(f"Whoever has a client certificate of {describe(unknown)} stays root on this host.")
     if ours:
         spec = replace(spec, ca_certificate=certificates.to_pem((*ours, *foreign)))
     chain = certificates.load_usable(read_file(present.certificate) or b"") if spec.managed and foreign else ()

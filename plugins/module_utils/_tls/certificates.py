@@ -165,15 +165,15 @@ def matches_key(certificate: x509.Certificate, key: keys.PrivateKey) -> bool:
 
 def without(bundle: t.Iterable[x509.Certificate], known: t.Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """Return the certificates of the bundle whose public key is in none of the known ones, each key once."""
-    seen = {_identity(one) for one in known}
+    seen = {identity(one) for one in known}
     found: dict[bytes, x509.Certificate] = {}
     for one in bundle:
-        if _identity(one) not in seen:
-            found.setdefault(_identity(one), one)
+        if identity(one) not in seen:
+            found.setdefault(identity(one), one)
     return tuple(found.values())
 
 
-def _identity(certificate: x509.Certificate) -> bytes:
+def identity(certificate: x509.Certificate) -> bytes:
     """Return what identifies the certificate's key: its public half, or the fingerprint if its type is unknown."""
     try:
         return keys.public_bytes(public_key(certificate))
@@ -270,6 +270,7 @@ __all__ = (
     "extensions",
     "find_anchor",
     "fingerprint",
+    "identity",
     "is_authority",
     "is_issued_by",
     "iso",

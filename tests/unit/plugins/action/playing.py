@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,13 @@ ABSENT = {"ansible_connection": "ssh", "ansible_host": "192.0.2.1", "ansible_ssh
 INTERPRETER = """#!/bin/sh
 cp "$1" "$(mktemp {sent}/XXXXXX)" && {environment} exec {python} "$@"
 """
+
+
+# What a host answers where nothing is due.
+SETTLED = {
+    "changed": False, "due": False, "reasons": [], "managed": True, "restarted": False, "restart_due": False,
+    "foreign_certificates": "",
+}  # fmt: skip
 
 
 @dataclass
@@ -94,6 +102,20 @@ class Stage:
             for file in sorted(top.rglob("*"))
             if file.is_file()
         }
+
+
+def settled(stage: Stage, **answer: Any) -> dict[str, str]:
+    """Return variables of a host whose modules are not run: it answers each of them that nothing is due, or ``answer``.
+
+    ``sent`` has what is sent to it, as with others.
+    """
+    (stage.path / "sent").mkdir(exist_ok=True)
+    program = stage.path / "settled"
+    said = json.dumps({**SETTLED, **answer})
+    keep = f'cp "$1" "$(mktemp {stage.path}/sent/XXXXXX)"'
+    program.write_text(f"#!/bin/sh\n{keep}\ncat <<'END'\n{said}\nEND\n", encoding="utf-8")
+    program.chmod(0o700)
+    return {"ansible_connection": "local", "ansible_python_interpreter": str(program)}
 
 
 def authority(**options: Any) -> dict[str, Any]:

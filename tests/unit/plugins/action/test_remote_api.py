@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,16 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
     ABSENT,
     Stage,
     authority,
+    settled,
 )
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
 REMOTE_API = "dockerfleet.remote_api.remote_api"
-# What a host answers where nothing is due.
-SETTLED = {
-    "changed": False, "due": False, "reasons": [], "managed": True, "restarted": False, "restart_due": False,
-    "foreign_certificates": "",
-}  # fmt: skip
 
 
 def taken_over(stage: Stage, **answer: Any) -> None:
     """Have the stage's hosts answer each module with this, as those of an intruder could."""
-    rogue = stage.path / "rogue"
-    rogue.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps({**SETTLED, **answer})}\nEND\n", encoding="utf-8")
-    rogue.chmod(0o700)
-    stage.python = str(rogue)
+    stage.python = settled(stage, **answer)["ansible_python_interpreter"]
 
 
 def other_authority(folder: Path) -> str:
@@ -108,6 +100,6 @@ def test_an_absolute_name_and_a_zone_are_certified_without_what_certificates_can
     taken_over(stage)
     for address, name in (("Node1.Example.com.", "node1.example.com"), ("fe80::1%eth0", "fe80::1")):
         stage.play(task(), variables={"ansible_host": address})
-        (sent,) = stage.sent
+        (sent,) = set(stage.sent)
         found = re.findall(r'"required_names": \[([^]]*)\]', sent.decode().replace("\\", ""))
         assert found == [f'"{name}"'], found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,6 +61,56 @@ def test_the_start_alone_makes_no_connection_and_says_what_is_next(stage: Stage)
     for secret in (PASSPHRASE, "PRIVATE KEY"):
         assert secret not in started.output
         assert secret not in repr(started.tasks)
+
+
+def test_clients_elsewhere_are_named_before_the_first_host_is_moved(stage: Stage) -> None:
+    """No run changes their ca.pem, so they would refuse a host of the new CA."""
+    elsewhere = str(stage.path / "elsewhere")
+    client = server(usage="client", common_name="ci", names=None, directory=elsewhere, run_on="controller")
+    stage.play(authority(clients=[{"name": "admin"}]), client, variables=ABSENT)
+    begun = rotate(stage)
+    (message,) = begun.messages("web1")
+    assert message.startswith("No host has been changed. Hand ca.pem out to client ci (until ")
+    assert "admin" not in message
+    assert (begun.rc, begun.recap["web1"]["unreachable"]) == (2, 0)
+    assert authorities(stage.pki / "clients/admin/ca.pem") == 2
+    # The operator has done that by now, or accepts it.
+    assert rotate(stage).recap["web1"]["unreachable"] == 1
+    started = rotate(stage, "-e", "phase=start")
+    said = " ".join(started.output.split())
+    assert started.rc == 0, started.output
+    assert "elsewhere, and to client ci (until " in said
+    assert "Pause scheduled runs of the playbook secure until then" in said
+
+
+def test_no_host_is_moved_before_clients_on_other_machines_trust_the_new_ca(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    # As text, which is what -e NAME=VALUE sets.
+    folder = stage.path / "machine/docker"
+    clients = f'docker_remote_api_clients=[{{"name":"ci","host":"web2","directory":"{folder}"}}]'
+    here = {"ansible_connection": "local", "ansible_host": "localhost", "ansible_python_interpreter": sys.executable}
+    away = rotate(stage, "-e", clients)
+    (message,) = [text for text in away.messages("web1") if text.startswith("No host has been changed.")]
+    assert "could not be seen to: ci on web2: " in message
+    assert authorities(stage.pki / "ca.pem") == 2
+    delivered = rotate(stage, "-e", "phase=start", "-e", clients, web2=here)
+    assert delivered.rc == 0, delivered.output
+    assert authorities(folder / "ca.pem") == 2
+    openssl("verify", "-CAfile", stage.pki / "ca.pem", folder / "cert.pem")
+
+
+def test_a_stolen_key_of_the_ca_to_come_is_told_of(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    rotate(stage, "-e", "phase=start")
+    new = stage.play(authority(), variables=ABSENT).result("web1", AUTHORITY)["certificate"].rpartition("-----BEGIN")[2]
+    dropped = rotate(stage, "-e", "phase=now")
+    fingerprint = stage.play(authority(), variables=ABSENT).result("web1", AUTHORITY)["fingerprint_sha256"]
+    assert new in (stage.pki / "ca.pem").read_text(encoding="ascii")
+    assert (
+        f"before this run stays (SHA-256 {fingerprint}). If its key may be stolen as well"
+        in dropped.messages("web1")[-1]
+    )
+    assert "before this run stays" not in rotate(stage).output
 
 
 def test_hosts_that_are_away_keep_the_old_ca_in_use(stage: Stage) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 from datetime import UTC, datetime, timedelta
@@ -174,6 +175,7 @@ def at_state(pki: Path, wanted: str) -> None:
         ("finish", "retired", "none"),
         ("now", "none", "retired"),
         ("now", "hosts", "retired"),
+        ("now", "clients", "retired"),
     ],
 )
 def test_a_run_that_is_killed_between_two_operations_is_finished_by_the_next(
@@ -271,6 +273,49 @@ def test_retiring_waits_for_each_client_and_names_it(pki: Path) -> None:
     assert carry_out(pki.parent / "later", "retire", NOW + timedelta(days=51)) == ("clients", "retired")
     ensure_clients(pki, "alice")
     assert carry_out(pki, "retire") == ("clients", "retired")
+
+
+def test_holders_of_one_name_are_told_apart_by_their_keys(pki: Path) -> None:
+    """Several machines may each have made a key for one name, of which one is moved here."""
+    ensure_clients(pki, "prometheus")
+    shutil.rmtree(pki / "clients/prometheus")
+    ensure_clients(pki, "prometheus")
+    carry_out(pki, "start")
+    issue_server(pki, "web1")
+    carry_out(pki, "clients")
+    ensure_clients(pki, "admin", "prometheus")
+    with pytest.raises(errors.TlsError, match=r": client prometheus \(until [^;]*\)\.") as refused:
+        carry_out(pki, "retire")
+    (file,) = re.findall(r"\S*/issued/[0-9A-F]*\.pem", str(refused.value))
+    Path(file).unlink()
+    assert carry_out(pki, "retire") == ("clients", "retired")
+
+
+def test_a_client_that_nobody_lists_any_more_comes_to_trust_both(pki: Path) -> None:
+    """Such as one for a working day: hosts are moved while it works."""
+    ensure_clients(pki, "alice")
+    ensure_clients(pki, "ended", days=31)
+    later = NOW + timedelta(days=32)
+    ended = contents(pki / "clients/ended")
+
+    def trusts(certificate: Path) -> bool:
+        words = ("verify", "-x509_strict", "-no_check_time", "-CAfile", pki / "clients/alice/ca.pem", certificate)
+        return openssl(*words, check=False).endswith(": OK\n")
+
+    old_server = issue_server(pki, "web1", now=later)
+    carry_out(pki, "start", later)
+    server = issue_server(pki, "web1", now=later)
+    assert (trusts(old_server), trusts(server)) == (True, False)
+    ensure_clients(pki, "admin", now=later)
+    assert (trusts(old_server), trusts(server)) == (True, True)
+    assert contents(pki / "clients/ended") == ended
+    kept = contents(pki)
+    ensure_clients(pki, "admin", now=later)
+    carry_out(pki, "clients", later)
+    ensure_clients(pki, now=later)
+    assert contents(pki / "clients/alice") == {
+        name.rpartition("/")[2]: text for name, text in kept.items() if "/alice/" in name
+    }
 
 
 def test_the_old_key_stays_until_each_host_of_the_ledger_was_moved(pki: Path) -> None:
