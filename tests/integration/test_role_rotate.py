@@ -83,7 +83,8 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
 ) -> None:
     here, asleep = hosts
     pki = module_ansible.directory / ".docker_remote_api"
-    admin, old = pki / "clients/admin", tmp_path / "old"
+    # Nobody lists the client forgotten after the first run.
+    admin, forgotten, old = pki / "clients/admin", pki / "clients/forgotten", tmp_path / "old"
     first = module_ansible.playbook(SECURE, hosts, variables={**VARIABLES, **CLIENTS})
     assert first.rc == 0, first.output
     before = [starts(host) for host in hosts]
@@ -105,7 +106,7 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
     assert rotate("-e", "phase=start").rc == 0
     # A client on another machine, to whom ca.pem is handed out by now.
     shutil.copytree(admin, old)
-    with calling(hosts, admin, old) as callers:
+    with calling(hosts, admin, forgotten, old) as callers:
         assert "stays in the state hosts." in foresee()
         begun = rotate(away=True)
         assert begun.recap[asleep.name]["unreachable"] == 1, begun.output
@@ -124,7 +125,7 @@ def test_a_planned_replacement_locks_nobody_out_and_restarts_each_host_twice(
         assert not issued_by(asleep.read("/etc/docker/server-cert.pem"), old_ca)
         assert not issued_by((admin / "cert.pem").read_text(), old_ca)
         assert issued_by((old / "cert.pem").read_text(), old_ca)
-        assert [let_in(host, client) for host in hosts for client in (admin, old)] == [True] * 4
+        assert [let_in(host, client) for host in hosts for client in (admin, forgotten, old)] == [True] * 6
         plain = module_ansible.playbook(SECURE, hosts, variables=VARIABLES)
         assert (plain.rc, *(plain.changed(host) for host in hosts)) == (0, 0, 0), plain.output
         refused = rotate(*RETIRE)
