@@ -18,7 +18,8 @@ from pathlib import Path
 
 from . import errors, machine, suites, variants
 
-READY_WITHIN = 60
+# In seconds; on an idle machine a host is ready after two or three.
+READY_WITHIN = 240
 PROGRAMS = ("systemd-nspawn", "ip", "nsenter", "mount", "ssh-keygen")
 HOSTS = machine.STATE / "hosts"
 CLIENT_KEY = machine.STATE / "id_ed25519"
@@ -106,7 +107,7 @@ class Host:
 def all_hosts(state: Path = machine.STATE) -> dict[str, Host]:
     """Return the hosts that have a place in a lab, by name; without a state directory, in this lab."""
     found = {}
-    for file in sorted(state.glob("hosts/*/host.json")):
+    for file in sorted(path / "host.json" for path in machine.entries(state / "hosts")):
         with suppress(FileNotFoundError):
             host = Host(**json.loads(file.read_text(encoding="utf-8")))
             found[host.name] = host
@@ -174,9 +175,9 @@ def down(name: str) -> None:
 
 def sweep() -> None:
     """Clear away hosts that died or whose boot was killed; those another command is busy with are left to it."""
-    names = {path.name for path in HOSTS.glob("*")}
+    names = {path.name for path in machine.entries(HOSTS)}
     for hierarchy in machine.hierarchies():
-        names |= {path.name for path in (hierarchy / machine.NAME).glob("*") if path.is_dir()}
+        names |= {path.name for path in machine.entries(hierarchy / machine.NAME) if path.is_dir()}
     for name in names:
         with machine.lock(machine.host_lock(name), wait=False) as held:
             host = all_hosts().get(name)
@@ -230,13 +231,12 @@ def _make_key(key: Path) -> None:
 def _close() -> None:
     """Remove what all hosts share, if no host is left."""
     with machine.lock(machine.NETWORK_LOCK):
-        if any(HOSTS.glob("*")):
+        if machine.entries(HOSTS):
             return
         if Path("/sys/class/net", machine.NAME).exists():
             machine.run("ip", "link", "delete", machine.NAME)
         machine.remove_top_groups()
-        if machine.STATE.exists():
-            shutil.rmtree(machine.STATE)
+        _remove(machine.STATE)
         machine.restore_inotify_limit()
 
 
@@ -245,12 +245,19 @@ def _clear(name: str) -> None:
     machine.kill(name)
     directory = HOSTS / name
     for control in directory.glob("ssh-*"):
-        subprocess.run(
-            ["ssh", "-o", f"ControlPath={control}", "-O", "exit", "lab"], capture_output=True, timeout=10, check=False
-        )
+        end = ["ssh", "-o", f"ControlPath={control}", "-O", "exit", "lab"]
+        with suppress(subprocess.TimeoutExpired):  # what it was connected to is dead: it ends by itself, if late
+            subprocess.run(end, capture_output=True, timeout=10, check=False)
     _clear_after_nspawn(name)
     machine.unmount_under(directory)
     machine.remove_groups(name)
+    _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory, if it is there. An ssh that ends may remove its socket from it meanwhile."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory)
     if directory.exists():
         shutil.rmtree(directory)
 

@@ -125,6 +125,13 @@ def replace_file(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def entries(directory: Path) -> list[Path]:
+    """Return what is in a directory; nothing if it is not there, or goes away meanwhile (Path.glob() would raise)."""
+    with suppress(OSError):
+        return [directory / name for name in os.listdir(directory)]
+    return []
+
+
 def labs() -> list[Path]:
     """Return the state directories of all labs of this machine."""
     return [Path(found) for found in glob.glob(STATES)]
@@ -227,7 +234,7 @@ def processes(name: str) -> set[int]:
 
 def kill(name: str) -> None:
     """End every process of a host and wait until they are gone."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while pids := processes(name):
         if time.monotonic() > deadline:
             raise errors.still_alive(name, sorted(pids))
@@ -244,13 +251,14 @@ def kill(name: str) -> None:
 
 def remove_groups(name: str) -> None:
     """Remove a host's control groups; its processes must have ended."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while groups := _groups_below(name):
         for group in groups:
             with suppress(OSError):
                 group.rmdir()
         if time.monotonic() > deadline:
             raise errors.command_failed(["rmdir", *map(str, groups)], "they stay busy")
+        time.sleep(0.02)
 
 
 def remove_top_groups() -> None:
