@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lab promises: fast, leaving nothing behind, starting after any mess, saying what is missing.
+"""What the lab promises: leaving nothing behind, starting after any mess, saying what is missing.
 
 These tests use a second lab beside the one that the other tests use, so that they can look at all of it.
 """
@@ -9,12 +9,14 @@ These tests use a second lab beside the one that the other tests use, so that th
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,6 @@ OWN = os.environ.get("DOCKERFLEET_LAB", "77")
 NUMBER = str((int(OWN) + 126) % 254 + 1)
 NAME = f"dockerfleet-{NUMBER}"
 STATE = Path("/var/lib", NAME)
-SECONDS_TO_BOOT = 3
 
 
 def lab(*arguments: str, check: bool = True, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -47,17 +48,21 @@ def _clean() -> Iterator[None]:
 def command_lines() -> list[str]:
     """Return the command lines of all processes."""
     lines = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
+    for file in glob.glob("/proc/[0-9]*/cmdline"):
         with suppress(OSError):
-            lines.append(file.read_text(errors="replace").replace("\0", " "))
+            lines.append(Path(file).read_text(errors="replace").replace("\0", " "))
     return lines
+
+
+def groups_below(top: str) -> list[str]:
+    """Return a control group and all below it. Others make and remove groups meanwhile, which os.walk() lets pass."""
+    return [folder for folder, _folders, _files in os.walk(top)]
 
 
 def machine_state() -> dict[str, list[str]]:
     """Return what of a lab can be left on a machine: mounts, interfaces, rules, groups, files, limits, processes."""
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{NAME}")]
-    files = [*Path("/run").glob(f"{NAME}*"), *Path("/var/lib").glob(f"{NAME}*")]
-    files += [path for path in Path("/run/systemd/nspawn").glob("*/*") if f"lab{NUMBER}-" in path.name]
+    files = [*glob.glob(f"/run/{NAME}*"), *glob.glob(f"/var/lib/{NAME}*")]
+    files += [path for path in glob.glob("/run/systemd/nspawn/*/*") if f"lab{NUMBER}-" in Path(path).name]
     # The lab uses no iptables itself; a machine without it has no rules either.
     rules = run("iptables-save").stdout.splitlines() if shutil.which("iptables-save") else []
     return {
@@ -65,8 +70,8 @@ def machine_state() -> dict[str, list[str]]:
         "interfaces": re.findall(rf"(?m)^\d+: ((?:vb-lab|dockerfleet-){NUMBER}\b\S*):", run("ip", "link").stdout),
         "routes": [line for line in run("ip", "route").stdout.splitlines() if f"10.213.{NUMBER}." in line],
         "rules": [line for line in rules if f"10.213.{NUMBER}." in line or NAME in line],
-        "groups": groups,
-        "files": [str(path) for path in files],
+        "groups": [group for group in groups_below("/sys/fs/cgroup") if Path(group).name == NAME],
+        "files": files,
         "processes": [line for line in command_lines() if NAME in line or f"10.213.{NUMBER}." in line],
     }
 
@@ -79,26 +84,28 @@ def root_lock(name: str) -> Path:
 
 def host_processes(name: str) -> list[int]:
     """Return the processes in a host's control groups."""
-    groups = Path("/sys/fs/cgroup").glob(f"**/{NAME}/{name}/**/cgroup.procs")
-    return sorted({int(word) for group in groups for word in group.read_text().split()})
+    found: set[int] = set()
+    for group in groups_below("/sys/fs/cgroup"):
+        if f"/{NAME}/{name}/" in f"{group}/":
+            with suppress(OSError):
+                found.update(map(int, Path(group, "cgroup.procs").read_text().split()))
+    return sorted(found)
 
 
 def process(name: str, command: str) -> int:
     """Return the process id of the first process with that command on a host or around it."""
-    return next(pid for pid in host_processes(name) if Path(f"/proc/{pid}/comm").read_text() == f"{command}\n")
+    for pid in host_processes(name):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == f"{command}\n":
+                return pid
+    raise AssertionError(f"no process of {name} is {command}")
 
 
-def test_a_host_boots_fast_and_runs_well() -> None:
-    lab("up", "fast=bookworm/docker-io")
-    took = []
-    for said in (lab("reset", "fast").stdout, lab("reset", "fast").stdout, lab("reset", "fast").stdout):
-        ready = re.search(rf"(?m)^fast: bookworm/docker-io at 10\.213\.{NUMBER}\.\d+, ready in (\d+\.\d) s$", said)
-        assert ready, said
-        took.append(float(ready[1]))
-    # On a machine with more to do than processors, a host gets only its share of them.
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert min(took) < SECONDS_TO_BOOT * share, f"booting took {took}"
-    assert lab("exec", "fast", "systemctl", "is-system-running").stdout == "running\n"
+def test_a_host_says_how_long_it_took_to_boot_and_runs_well() -> None:
+    said = lab("up", "one=bookworm/docker-io").stdout
+    ready = rf"^one: bookworm/docker-io at 10\.213\.{NUMBER}\.\d+, ready in \d+\.\d s$"
+    assert re.search(ready, said, re.MULTILINE), said
+    assert lab("exec", "one", "systemctl", "is-system-running").stdout == "running\n"
 
 
 def test_nothing_is_left_after_down(tmp_path: Path) -> None:
@@ -412,13 +419,18 @@ until [ -e "$FAKE_LOG.go" ]; do sleep 0.1; done
 
 
 @pytest.fixture
-def copying(fake: dict[str, str]) -> dict[str, str]:
-    """Give an environment with an empty cache and an mmdebstrap that copies the root of a host that was made before."""
+def copying(fake: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Give an environment with an empty cache and an mmdebstrap that copies the root of a host that was made before.
+
+    The cache lies where a copy has room, for /tmp is often in memory; the hosts that use the copy go first.
+    """
     lab("up", "usual=bookworm/docker-io")
     root = json.loads((STATE / "hosts/usual/host.json").read_text())["root"]
     lab("down")
     Path(fake["PATH"], "mmdebstrap").write_text(COPYING_MMDEBSTRAP)
-    return fake | {"FAKE_ROOT": root}
+    with tempfile.TemporaryDirectory(prefix="dockerfleet-test-", dir="/var/tmp") as cache:
+        yield fake | {"FAKE_ROOT": root, "XDG_CACHE_HOME": cache}
+        lab("down")
 
 
 def test_hosts_of_one_suite_boot_at_once_on_an_empty_cache(copying: dict[str, str], tmp_path: Path) -> None:
