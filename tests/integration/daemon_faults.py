@@ -217,8 +217,8 @@ CERTIFICATES = [
 ]
 
 LISTENER = """python3 -c 'import socket, time
-s = socket.socket(); s.bind(("0.0.0.0", 2399)); s.listen(); time.sleep(60)' >/dev/null 2>&1 & echo $! >/root/faults/pid
-sleep 0.3"""
+s = socket.socket(); s.bind(("0.0.0.0", 2399)); s.listen(); time.sleep(600)' >/dev/null 2>&1 & echo $! >/root/faults/pid
+wait_until 'ss -ltn | grep -q :2399'"""
 
 NETWORK = [
     Row(
@@ -400,7 +400,9 @@ SYSTEMD = [
         "start-limit-hit",
         DONE,
         "",
-        "hit_start_limit",
+        # The unit's own limit is of a minute, in which a busy machine may not start it often enough.
+        DROP_IN.format("\\n[Unit]\\nStartLimitIntervalSec=600\\n", "aaa") + "; hit_start_limit",
+        NO_DROP_IN.format("aaa"),
     ),
     Row("stopped", STOPPED, "", "systemctl stop docker.socket docker.service", "cold_start"),
     Row("socket-stopped", DONE, "", "systemctl stop docker.socket docker.service", mode={"restart": "always"}),
@@ -419,7 +421,7 @@ SYSTEMD = [
         "failed",
         DONE,
         "it is failed",
-        DROP_IN.format("Restart=no\\n", "aaa") + "; systemctl kill -s KILL docker.service; sleep 1",
+        DROP_IN.format("Restart=no\\n", "aaa") + "; systemctl kill -s KILL docker.service; wait_until_failed",
         NO_DROP_IN.format("aaa"),
         restarted=True,
     ),
@@ -537,13 +539,14 @@ PROCESSES = [
         options=ON,
     ),
     Row(
-        "ends-after-5-s",
+        "ends-after-it-has-answered",
         UNDONE,
         "answered and then ended within seconds",
-        "wrap '(sleep 5; kill -9 $$) &'",
+        # What runs here has time to see the answer, and more of it to see the end.
+        "wrap '(until docker version >/dev/null 2>&1; do sleep 0.1; done; sleep 4; kill -9 $$) &'",
         "unwrap",
         options=ON,
-        mode={"settle": 6.0},
+        mode={"settle": 20.0},
     ),
     Row(
         "hangs-at-start",

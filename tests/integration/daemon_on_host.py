@@ -330,14 +330,23 @@ drop_in() {
     reload
 }
 no_drop_in() { rm -f "/etc/systemd/system/docker.service.d/$1.conf"; reload; }
+# Wait until a shell command succeeds, a minute at most.
+wait_until() {
+    for n in $(seq 600); do
+        if eval "$1"; then return; fi
+        sleep 0.1
+    done
+    echo "never came true: $1"
+    return 1
+}
+wait_until_failed() { wait_until 'systemctl is-failed --quiet docker.service'; }
 hit_start_limit() {
-    for n in 1 2 3 4 5 6; do
+    for start in 1 2 3 4 5 6; do
         systemctl restart docker.service || true
         systemctl kill -s KILL docker.service || true
         sleep 0.1
     done
-    sleep 1
-    if systemctl is-active docker.service; then exit 1; fi
+    wait_until_failed
 }
 # The host as it was before the collection ever touched it.
 fresh() {

@@ -196,7 +196,7 @@ def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
         asked("terminal", "engine_api", path="/containers/terminal/logs", query=logs),
         asked("to a file", "engine_api", path="/containers/framed/logs", query=logs, dest="/root/logs"),
         shell("file", "cat /root/logs"),
-        asked("follow", "engine_api", path="/events", query={"since": 1}, timeout=3),
+        asked("follow", "engine_api", path="/events", query={"since": 1}, timeout=10),
     )
     for suite, found in results.items():
         assert found["build"]["status"] == found["load"]["status"] == found["upload"]["status"] == 200, suite

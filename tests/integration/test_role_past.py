@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run, wait_for
 from ansible_collections.dockerfleet.remote_api.tests.integration.test_role_ways import (
     PASSPHRASE,
     SECURE,
@@ -120,8 +120,8 @@ def test_a_daemon_that_was_stopped_stays_so(lab: Lab, ansible: Ansible) -> None:
 
     # A service that has failed is started.
     host.write("/etc/systemd/system/docker.service.d/no.conf", "[Service]\nRestart=no\n")
-    host.sh("systemctl daemon-reload; systemctl kill --signal KILL docker.service; sleep 1")
-    assert host.sh(ACTIVE).startswith("failed")
+    host.sh("systemctl daemon-reload; systemctl kill --signal KILL docker.service")
+    wait_for(lambda: host.sh(ACTIVE).startswith("failed"), "the daemon to have failed")
     mended = secure(ansible, host)
     assert (mended.rc, host.sh(ACTIVE)) == (0, "active active"), mended.output
 
