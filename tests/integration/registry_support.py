@@ -21,14 +21,16 @@ def registry_program() -> Path:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dockerfleet-remote-api/registry"
     cache.mkdir(parents=True, exist_ok=True)
-    found = cache / "usr/bin/docker-registry"
+    found = cache / "root/usr/bin/docker-registry"
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several processes run tests
         if not found.exists():
-            with tempfile.TemporaryDirectory() as folder:
+            # Moved there as a whole, so that what a killed run has unpacked is never taken for the program.
+            with tempfile.TemporaryDirectory(dir=cache) as folder:
                 run("apt-get", "-o", "APT::Sandbox::User=root", "-qq", "download", "docker-registry", cwd=Path(folder))
                 (package,) = Path(folder).glob("*.deb")
-                run("dpkg-deb", "-x", package, cache)
+                run("dpkg-deb", "-x", package, Path(folder, "root"))
+                Path(folder, "root").rename(cache / "root")
     return found
 
 

@@ -68,13 +68,18 @@ class World:
         return run("curl", "-sS", "--cacert", str(self.folder / "pki/ca.pem"), *words).stdout
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nothing listens."""
+@contextlib.contextmanager
+def kept_ports(count: int) -> Iterator[list[int]]:
+    """Give ports on which nothing listens, and which the kernel gives to nobody else meanwhile.
+
+    A server that sets SO_REUSEADDR, as those of Go and Python do, can listen on such a port all the same (socket(7)).
+    """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _one in range(count)]
         for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("", 0))
+        yield [int(one.getsockname()[1]) for one in sockets]
 
 
 def make_token(folder: Path, access: list[dict[str, Any]]) -> str:
@@ -200,8 +205,8 @@ def world(hosts: dict[str, Host], tmp_path_factory: pytest.TempPathFactory) -> I
         "token": (TLS, TOKEN_AUTH),
         "mutual": (TLS, ""),
     }
-    ports = dict(zip((*kinds, "tokens"), free_ports(len(kinds) + 1), strict=True))
     with contextlib.ExitStack() as stack:
+        ports = dict(zip((*kinds, "tokens"), stack.enter_context(kept_ports(len(kinds) + 1)), strict=True))
         for kind, (tls, auth) in kinds.items():
             server = pki.folder / "server"
             clients = CLIENTS.format(server=server) if kind == "mutual" else ""
