@@ -5,8 +5,8 @@
 
 Most of what a short run takes is the loading of Ansible, its configuration and the modules it packs for hosts. The
 tests have hundreds of short runs, so they keep one such process for each set of environment variables.
-Each connection is one run: a JSON object with ``arguments``, ``directory`` and ``environment``, along with the
-descriptors of its output and its error output; the answer is its exit code. It ends when its standard input does.
+Each connection is one run: a line with a JSON object of ``arguments``, ``directory`` and ``environment``, along with
+the descriptors of its output and its error output; the answer is its exit code. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from typing import Any
 
 from ansible.cli.playbook import PlaybookCLI
 
-# What a request may take, arguments and environment.
-REQUEST_BYTES = 1 << 20
+PIECE_BYTES = 1 << 16
 
 
 def run_playbook(request: dict[str, Any], output: int, errors: int) -> int:
@@ -43,14 +42,25 @@ def run_playbook(request: dict[str, Any], output: int, errors: int) -> int:
     return 0
 
 
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Return a request and its descriptors. It may come in pieces, of which the first has the descriptors."""
+    content, descriptors, _flags, _address = socket.recv_fds(connection, PIECE_BYTES, 2)
+    while not content.endswith(b"\n"):
+        piece = connection.recv(PIECE_BYTES)
+        if not piece:
+            raise EOFError("the connection ended within a request")
+        content += piece
+    return json.loads(content), descriptors
+
+
 def serve_one(connection: socket.socket) -> None:
     """Run a playbook in a process of its own and answer with its exit code, negative if a signal ended it."""
-    content, descriptors, _flags, _address = socket.recv_fds(connection, REQUEST_BYTES, 2)
+    request, descriptors = receive(connection)
     pid = os.fork()
     if not pid:
         code = 1
         try:
-            code = run_playbook(json.loads(content), *descriptors)
+            code = run_playbook(request, *descriptors)
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

@@ -244,7 +244,9 @@ class AnsibleServer:
             socket.socket(socket.AF_UNIX) as connection,
         ):
             connection.connect(self._address)
-            socket.send_fds(connection, [json.dumps(request).encode()], [output.fileno(), errors.fileno()])
+            line = json.dumps(request).encode() + b"\n"
+            sent = socket.send_fds(connection, [line], [output.fileno(), errors.fileno()])
+            connection.sendall(line[sent:])
             with connection.makefile("r") as answers:
                 pid = json.loads(answers.readline())["pid"]
                 connection.settimeout(timeout)
