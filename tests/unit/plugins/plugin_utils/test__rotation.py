@@ -385,7 +385,7 @@ def test_the_old_ca_issues_clients_that_must_be_refused_while_its_key_is_left(pk
     at_state(pki, "retired")
     old = _rotation.old_authority(str(pki), PASSPHRASE, NOW)
     assert old is not None
-    (tmp_path / "client.pem").write_bytes(_authority.ephemeral_client(old, NOW)[0])
+    (tmp_path / "client.pem").write_bytes(_authority.ephemeral_client(old, datetime.now(UTC))[0])
     assert accepts(old_ca, tmp_path / "client.pem")
     assert not accepts(pki / "ca.pem", tmp_path / "client.pem")
     carry_out(pki, "finish")

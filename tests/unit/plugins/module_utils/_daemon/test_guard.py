@@ -28,7 +28,10 @@ lock = open(here / "lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 
 def rescue():
-    time.sleep(2)
+    for _again in range(600):
+        if (here / "go").exists():
+            break
+        time.sleep(0.1)
     (here / "rescued").touch()
 
 for number in (signal.SIGHUP, signal.SIGTERM):
@@ -99,11 +102,13 @@ def test_a_killed_process_is_rescued_under_its_lock(tmp_path: pathlib.Path) -> N
         os.killpg(process.pid, signal.SIGKILL)  # as a lost session or async_wrapper may
         assert process.communicate() == ("", "")
         assert not (tmp_path / "rescued").exists(), "the rescue kept the streams open"
+        (tmp_path / "go").touch()
         fcntl.flock(lock, fcntl.LOCK_EX)
     assert (tmp_path / "rescued").exists()
 
 
 def test_a_bug_is_rescued_too_and_shown(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "go").touch()
     process = start(tmp_path, "bug")
     said = process.communicate()[1]
     assert process.returncode == 1

@@ -221,6 +221,9 @@ def read_request(sock: socket.socket) -> tuple[str, bytes]:
         if not piece:
             return "", b""
         received += piece
+        if received.startswith(b"\x16"):  # a TLS handshake: Go's server answers its first line, which ends with any 10
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request")
+            return "", b""
     head, body = received.split(b"\r\n\r\n", 1)
     length = 0
     for line in head.split(b"\r\n"):
@@ -298,7 +301,7 @@ def talking() -> Callable[..., Callable[[socket.socket], None]]:
 def connection_to(address: str, **params: object) -> Connection:
     """Return the connection that a task with these options has, in empty surroundings."""
     defaults = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
-    return resolve({**defaults, "timeout": 3, **params, "docker_host": address}, ClientEnvironment.empty())
+    return resolve({**defaults, "timeout": 20, **params, "docker_host": address}, ClientEnvironment.empty())
 
 
 @pytest.fixture(name="connection_to")

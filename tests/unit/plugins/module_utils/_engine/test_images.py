@@ -90,8 +90,8 @@ def test_pull_goes_well(serve: Any, talking: Any, engine_at: Any) -> None:
 
 
 def test_pull_may_take_longer_than_the_time_limit(serve: Any, talking: Any, engine_at: Any) -> None:
-    server = serve(talking(streaming(*[b'{"status":"."}\n'] * 5, pause=0.4)))
-    pull_image(engine_at(server.address, timeout=1), "busybox", None)
+    server = serve(talking(streaming(*[b'{"status":"."}\n'] * 7, pause=0.5)))
+    pull_image(engine_at(server.address, timeout=3), "busybox", None)
 
 
 def test_pull_may_not_be_silent_for_longer(serve: Any, talking: Any, engine_at: Any) -> None:
