@@ -136,6 +136,32 @@ copied_collection() {
     printf '%s\n' "$copy"
 }
 
+# Have the lab of this process, and of all that it starts, be one of its own: it holds a lock on the number, and nothing
+# of another run is in that lab. So two runs on one machine do not meet, nor do they touch the hosts of the usual lab, 77.
+# Who has set a number keeps it, and who is not root can boot no host.
+take_lab() {
+    local number
+    if [ -n "${DOCKERFLEET_LAB:-}" ] || [ "$(id -u)" != 0 ]; then return; fi
+    for number in {78..97}; do
+        if [ ! -e "/var/lib/dockerfleet-$number" ]; then
+            exec 7>"/run/dockerfleet.test-$number.lock"
+            if flock --nonblock 7; then
+                export DOCKERFLEET_LAB=$number
+                return
+            fi
+        fi
+    done
+    fail "No lab from 78 to 97 is free. Take down what a killed run has left: DOCKERFLEET_LAB=78 tests/lab/lab down"
+}
+
+# Take down all hosts of the lab $1, and of the one that the tests of the lab use beside it (see test_lab.py).
+take_down_labs() {
+    local number
+    for number in "$1" $((($1 + 126) % 254 + 1)); do
+        DOCKERFLEET_LAB=$number "$repo/tests/lab/lab" down
+    done
+}
+
 # Set up the environment of a program that runs with the collection: $1 names the virtual environment.
 enter() {
     local folder tree
