@@ -162,12 +162,13 @@ take_down_labs() {
     done
 }
 
-# Set up the environment of a program that runs with the collection: $1 names the virtual environment.
+# Set up the environment of a program that runs with the collection: $1 names the virtual environment. Compiled code is
+# kept: the tests start hundreds of Pythons, each of which would compile the collection anew.
 enter() {
     local folder tree
     folder=$(environment "$1")
     tree=$(linked_tree)
     export PATH="$folder/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin:$cache/bin"
     export ANSIBLE_COLLECTIONS_PATH="$tree" PYTHONPATH="$tree"
-    unset PYTHONHOME ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_MODULE_UTILS
+    unset PYTHONHOME PYTHONDONTWRITEBYTECODE ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_MODULE_UTILS
 }
