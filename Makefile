@@ -25,7 +25,7 @@ demo: prepare ## boot real hosts, turn on their Remote API with mutual TLS, and 
 	@$(with) test tests/lab/demo
 
 test: prepare ## run every check and test
-	@tests/tools/run-parts lint molecule oldest unit integration
+	@tests/tools/run-parts lint demo molecule oldest unit integration
 
 fresh: ## make demo and test on bare Debian systems: SUITES and WHAT choose others
 	@tests/tools/fresh $(SUITES) -- $(WHAT)
