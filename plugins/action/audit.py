@@ -11,8 +11,10 @@ import shlex
 import stat
 import sys
 import typing as t
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import AUDIT_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -97,28 +99,37 @@ class ActionModule(ActionBase):
         jobs = {name: self._job_of_host(name, now) for name in self._options["hosts"]}
         for address in self._options["addresses"]:
             for host, port in _auditing.endpoints_of(address):
-                known = jobs.get(host)
-                endpoints = (*(known.endpoints if known else ()), (host, port))
-                ca = known.ca if known else self._ca({}, self._options["ca_path"], now)
-                judged = (
-                    known.host if known else _audit.Host(host, host, ca.trust, None, f"{shlex.quote(host)},", "all")
-                )
-                jobs[host] = _auditing.Job(judged, tuple(dict.fromkeys(endpoints)), ca)
+                job = jobs.get(host) or self._job_of_address(host, now)
+                jobs[host] = replace(job, endpoints=tuple(dict.fromkeys((*job.endpoints, (host, port)))))
         return list(jobs.values())
 
+    def _job_of_address(self, address: str, now: datetime) -> _auditing.Job:
+        """Return the job for a host that is not in the inventory, still without endpoints. Raises RemoteApiError."""
+        ca = self._ca({}, self._options["ca_path"], now)
+        host = _audit.Host(address, address, ca.trust, None, f"{shlex.quote(address)},", "all")
+        return _auditing.Job(host, (), ca)
+
     def _job_of_host(self, name: str, now: datetime) -> _auditing.Job:
-        """Return what is to be audited of a host of the inventory. Raises RemoteApiError."""
+        """Return what is to be audited of a host of the inventory. Raises RemoteApiError if its CA cannot be used.
+
+        What is wrong with the host's other settings is a finding, and does not end the audit of the others.
+        """
         hostvars = self._task_vars["hostvars"]
         if name not in hostvars:
             raise errors.bad_options(cause=f"hosts: the inventory has no host {name!r}")
         variables = hostvars[name]
-        address = str(variables.get("ansible_host") or name)
         directory = variables.get("inventory_dir")
         beside = os.getcwd() if directory in (None, "None") else str(directory)
         ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
-        listen = parse_lists(AUDIT_ARGUMENTS, {"addresses": variables.get(f"{_PREFIX}listen") or []})["addresses"]
-        endpoints = _auditing.endpoints_of_host(address, listen.split(",") if isinstance(listen, str) else listen)
-        host = _audit.Host(name, address, _auditing.trust_of(ca, name), inventory=self._inventory)
+        address = name
+        try:
+            address = str(variables.get("ansible_host") or name)
+            listen = _variable(variables, "listen", AUDIT_ARGUMENTS["addresses"])
+            endpoints = _auditing.endpoints_of_host(address, listen)
+            host = _audit.Host(name, address, _auditing.trust_of(ca, name), inventory=self._inventory)
+        except (RemoteApiError, AnsibleError) as exc:
+            endpoints = _auditing.endpoints_of_host(address, ())
+            host = _audit.Host(name, address, inventory=self._inventory, fault=" ".join(str(exc).split()))
         if on_disk := self._options["on_disk"].get(name):
             host = _auditing.with_disk(host, str(on_disk))
         return _auditing.Job(host, endpoints, ca)
@@ -153,3 +164,14 @@ class ActionModule(ActionBase):
                 write_atomically(path, _audit_report.FORMATS[name](found).encode(), mode=mode)
                 written.append(path)
         return written
+
+
+def _variable(variables: t.Mapping[str, t.Any], name: str, spec: dict[str, t.Any]) -> t.Any:
+    """Return a variable of the role, in the type of the argument spec, or the default there if it is not defined.
+
+    Raises RemoteApiError, and AnsibleError for a template that cannot be rendered.
+    """
+    name = f"{_PREFIX}{name}"
+    if name not in variables:
+        return spec["default"]
+    return checked_options({name: spec}, {}, parse_lists({name: spec}, {name: variables[name]}))[name]

@@ -45,6 +45,7 @@ options:
         C(docker_remote_api_ca_passphrase), C(docker_remote_api_ca_certificate), C(docker_remote_api_ca_key) and
         C(docker_remote_api_ledger_dir).
       - The CA is by default in C(.docker_remote_api) beside the inventory that names the host.
+      - An address or a C(docker_remote_api_listen) that cannot be used is a finding of that host.
     type: list
     elements: str
     default: []

@@ -99,7 +99,8 @@ class Trust:
 class Host:
     """A host to judge: its name, the name or address by which clients reach it, its CA, and what its file holds.
 
-    Commands name it by ``inventory`` (the words for ``-i``) and ``target`` (its name, if that is empty).
+    Commands name it by ``inventory`` (the words for ``-i``) and ``target`` (its name, if that is empty). ``fault`` is
+    what is wrong with its settings, empty if nothing is.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Host:
     on_disk: x509.Certificate | None = None
     inventory: str = "INVENTORY"
     target: str = ""
+    fault: str = ""
 
     def playbook(self, name: str, *words: str) -> str:
         """Return the command that runs a playbook of the collection on this host."""
@@ -117,6 +119,11 @@ class Host:
     def look(self) -> str:
         """The command that tells what listens on this host."""
         return f"ansible -i {self.inventory} {shlex.quote(self.target or self.name)} -b -a 'ss -ltnp'"
+
+    @property
+    def settings(self) -> str:
+        """The command that shows the variables of this host."""
+        return f"ansible-inventory -i {self.inventory} --host {shlex.quote(self.name)}"
 
 
 @dataclass(frozen=True)
@@ -297,6 +304,9 @@ def judge_host(host: Host, exposures: t.Sequence[Exposure], warn_below: int, now
         parts = [f"nothing listens on port {closed}"] if closed else []
         parts += dict.fromkeys(one.detail for one in exposures if one.access == exposure.NO_ANSWER)
         findings.append(Finding(host.name, UNKNOWN, "not_reached", f"no engine answers: {'; '.join(parts)}", host.look))
+    if host.fault:
+        reason = f"it was judged without its settings, as one cannot be used: {host.fault}"
+        findings.append(Finding(host.name, UNKNOWN, "bad_settings", reason, host.settings))
     if not findings:
         access = ", ".join(f"{one.address} takes trusted clients only" for one in reached)
         left = min((days_left(one.content, now) for one in served.values()), default=None)

@@ -157,8 +157,8 @@ def trust_of(ca: Ca, host: str) -> _audit.Trust | None:
     if ca.trust is None or ca.path is None:
         return ca.trust
     kinds = (_issuing.SERVERS, _issuing.FOREIGN)
-    texts = {kind: _issuing.noted(ca.path, kind, host) for kind in kinds}
-    more = [one for kind, text in texts.items() if text for one in certificates.load_bundle(text.encode(), kind)]
+    texts = {f"{ca.path}/{kind}, {host}": _issuing.noted(ca.path, kind, host) for kind in kinds}
+    more = [one for name, text in texts.items() if text for one in certificates.load_bundle(text.encode(), name)]
     return replace(ca.trust, bundle=(*ca.trust.bundle, *more))
 
 

@@ -11,7 +11,8 @@ import stat
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import ABSENT, Stage
+from ansible_collections.dockerfleet.remote_api.tests.integration.support import Run
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import ABSENT, Stage, authority
 
 AUDIT = "dockerfleet.remote_api.audit"
 # Nothing listens there, on any port.
@@ -20,6 +21,13 @@ HOST = {**ABSENT, "ansible_host": "127.8.8.8"}
 
 def task(**options: Any) -> dict[str, Any]:
     return {AUDIT: {"timeout": 5, **options}, "run_once": True}
+
+
+def play(stage: Stage, hosts: dict[str, dict[str, Any]], *words: str, **options: Any) -> Run:
+    """Return the run of an audit of these hosts, which have variables of their own, with more words of the command."""
+    tasks = [task(hosts=list(hosts), **options)]
+    tasks_of_play = [{"hosts": "docker_hosts", "gather_facts": False, "tasks": tasks}]
+    return stage.ansible.playbook(tasks_of_play, (), *words, host_variables=hosts)
 
 
 def test_hosts_and_addresses(stage: Stage) -> None:
@@ -50,6 +58,52 @@ def test_reports(stage: Stage) -> None:
     assert [stat.S_IMODE(one.stat().st_mode) for one in (report, page)] == [0o600, 0o640]
     assert done.result("web1", AUDIT)["written"] == [str(report), str(page)]
     assert "\nHOST " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"docker_remote_api_listen": ["unix:///run/docker.sock"]}, "unix:///run/docker.sock is a unix socket"),
+        ({"docker_remote_api_listen": {"tcp": 2376}}, "docker_remote_api_listen"),
+        ({"docker_remote_api_listen": None}, "docker_remote_api_listen"),
+        ({"docker_remote_api_listen": [2376, "tcp://web:1:2"]}, "tcp://web:1:2"),
+    ],
+)
+def test_settings_of_one_host_keep_nobody_from_the_audit_of_the_others(
+    stage: Stage, variables: dict[str, Any], told: str
+) -> None:
+    """The host is tried as if it had none."""
+    done = play(stage, {"web1": {**HOST, **variables}, "web2": HOST})
+    assert done.rc == 0, done.output
+    findings = {(one["host"], one["check"]): one for one in done.result("web1", AUDIT)["findings"]}
+    assert set(findings) == {("web1", "bad_settings"), ("web1", "not_reached"), ("web2", "not_reached")}
+    bad = findings["web1", "bad_settings"]
+    assert bad["grade"] == "unknown"
+    assert told in bad["reason"]
+    assert bad["remedy"].endswith("inventory.json --host web1")
+    assert findings["web1", "not_reached"]["reason"].endswith("nothing listens on port 2375, 2376")
+
+
+@pytest.mark.parametrize("name", ["ansible_host", "docker_remote_api_listen"])
+def test_template_that_cannot_be_rendered(stage: Stage, name: str) -> None:
+    """Such as a fact of a host whose facts nobody has gathered. Older versions of Ansible leave it as it is."""
+    done = play(stage, {"web1": HOST, "127.8.8.9": {**HOST, name: "tcp://{{ my_facts.address }}:2376"}})
+    assert done.rc == 0, done.output
+    findings = done.result("web1", AUDIT)["findings"]
+    assert [one["check"] for one in findings if one["host"] == "web1"] == ["not_reached"]
+    assert "my_facts" in " ".join(one["reason"] for one in findings if one["host"] == "127.8.8.9")
+
+
+def test_note_of_one_host_that_is_broken(stage: Stage) -> None:
+    """What the CA's directory remembers of it."""
+    assert stage.play(authority()).rc == 0
+    (stage.pki / "servers").mkdir()
+    (stage.pki / "servers/web1.pem").write_text("-----BEGIN CERTIFICATE-----")
+    done = play(stage, {"web1": HOST, "web2": HOST}, ca_path=str(stage.pki))
+    assert done.rc == 0, done.output
+    told = {one["host"]: one for one in done.result("web1", AUDIT)["findings"] if one["check"] == "bad_settings"}
+    assert list(told) == ["web1"]
+    assert f"{stage.pki}/servers, web1, line 1" in told["web1"]["reason"]
 
 
 @pytest.mark.parametrize(
