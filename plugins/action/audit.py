@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._client_spec import CLIENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import AUDIT_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_atomically
@@ -121,9 +122,10 @@ class ActionModule(ActionBase):
         directory = variables.get("inventory_dir")
         beside = os.getcwd() if directory in (None, "None") else str(directory)
         ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
-        address = name
+        address, clients = name, None
         try:
             address = str(variables.get("ansible_host") or name)
+            clients = self._clients_of(variables)
             listen = _variable(variables, "listen", AUDIT_ARGUMENTS["addresses"])
             endpoints = _auditing.endpoints_of_host(address, listen)
             host = _audit.Host(name, address, _auditing.trust_of(ca, name), inventory=self._inventory)
@@ -132,7 +134,19 @@ class ActionModule(ActionBase):
             host = _audit.Host(name, address, inventory=self._inventory, fault=" ".join(str(exc).split()))
         if on_disk := self._options["on_disk"].get(name):
             host = _auditing.with_disk(host, str(on_disk))
-        return _auditing.Job(host, endpoints, ca)
+        return _auditing.Job(host, endpoints, ca, clients)
+
+    def _clients_of(self, variables: t.Mapping[str, t.Any]) -> frozenset[str] | None:
+        """Return the names of the clients that a host lists, by default those of the role.
+
+        None in an audit with the folder of a single client, which is the only one that is known then. Raises as
+        _variable() does.
+        """
+        if self._options["cert_path"]:
+            return None
+        is_text = variables.get(f"{_PREFIX}ca_key") or self._options["ca_key"]
+        spec = {**CLIENTS, "default": [] if is_text else [{"name": "admin"}]}
+        return frozenset(one["name"] for one in _variable(variables, "clients", spec))
 
     def _ca(self, variables: t.Mapping[str, t.Any], directory: str | None, now: datetime) -> _auditing.Ca:
         """Return the CA that the variables of a host name, or else the options. Raises RemoteApiError."""

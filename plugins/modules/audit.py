@@ -41,18 +41,22 @@ options:
   hosts:
     description:
       - Names of hosts in the inventory. Their variables say the rest - C(ansible_host) is the address,
-        C(docker_remote_api_listen) has more ports, and the CA is named by C(docker_remote_api_pki_dir),
-        C(docker_remote_api_ca_passphrase), C(docker_remote_api_ca_certificate), C(docker_remote_api_ca_key) and
-        C(docker_remote_api_ledger_dir).
+        C(docker_remote_api_listen) has more ports, C(docker_remote_api_clients) has the clients whose end matters, and
+        the CA is named by C(docker_remote_api_pki_dir), C(docker_remote_api_ca_passphrase),
+        C(docker_remote_api_ca_certificate), C(docker_remote_api_ca_key) and C(docker_remote_api_ledger_dir).
       - The CA is by default in C(.docker_remote_api) beside the inventory that names the host.
-      - An address or a C(docker_remote_api_listen) that cannot be used is a finding of that host.
+      - The clients of a CA are those that its hosts list, joined. By default that is C(admin), and nobody with
+        C(docker_remote_api_ca_key). Others are told of until they end, with the grade V(ok).
+      - An address or a variable C(docker_remote_api_listen) or C(docker_remote_api_clients) that cannot be used is a
+        finding of that host.
     type: list
     elements: str
     default: []
   addresses:
     description:
       - Other engines, as V(HOST), V(HOST:PORT) or V(tcp://HOST:PORT). Without a port, both 2375 and 2376 are tried.
-      - Their CA is that of O(ca_path) or O(ca_certificate).
+      - Their CA is that of O(ca_path) or O(ca_certificate). Unless O(hosts) have the same CA, its clients are those
+        that have a directory in C(clients/) there.
     type: list
     elements: str
     default: []
@@ -214,7 +218,7 @@ certificates:
       type: str
       sample: ok
     current:
-      description: False for a client's older certificates, and those of clients whose directory was removed.
+      description: False for a client's older certificates, and those of clients that no host lists.
       type: bool
       sample: true
     days_left:

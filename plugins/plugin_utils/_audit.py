@@ -60,7 +60,7 @@ class Finding:
 class Certificate:
     """A certificate that was judged. ``kind`` is ``server``, ``client`` or ``ca``; ``owner`` is as Finding.host.
 
-    ``current`` is false for a client's older certificates, and for those of clients that are not wanted any more.
+    ``current`` is false for a client's older certificates, and for those of clients that are not wanted.
     """
 
     kind: str
@@ -75,8 +75,8 @@ class Certificate:
 class Trust:
     """A CA: where its certificates come from, they themselves, and every certificate that it issued.
 
-    ``clients`` has the names of the clients that are still wanted, None if that is not known. ``retired`` has the
-    certificates of the CAs that it replaced.
+    ``clients`` has the names of the clients that are still wanted, None if that is not known, and ``unlisted`` says why
+    others are not. ``retired`` has the certificates of the CAs that it replaced.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Trust:
     issued: tuple[x509.Certificate, ...] = ()
     clients: frozenset[str] | None = None
     retired: tuple[x509.Certificate, ...] = ()
+    unlisted: str = "it has no directory here any more"
 
     @functools.cached_property
     def servers(self) -> dict[x509.Name, list[x509.Certificate]]:
@@ -93,6 +94,11 @@ class Trust:
             if not is_client(one):
                 found.setdefault(one.subject, []).append(one)
         return found
+
+    def with_list(self, clients: t.Iterable[str]) -> Trust:
+        """Return the CA with these clients wanted, which are those that its hosts list."""
+        unlisted = "no host of this audit lists it in docker_remote_api_clients"
+        return replace(self, clients=frozenset(clients), unlisted=unlisted)
 
 
 @dataclass(frozen=True)
@@ -402,7 +408,7 @@ def judge_authority(trust: Trust, inventory: str, now: datetime) -> Judgement:
 def judge_clients(trust: Trust, inventory: str, warn_below: int, now: datetime) -> Judgement:
     """Judge the clients of a CA by its ledger: the last certificate of each, and older ones that still open engines.
 
-    A client that is not wanted any more is left out once its certificate has ended.
+    A client that is not wanted is left out once its certificate has ended.
     """
     by_name: dict[str, list[x509.Certificate]] = {}
     for content in trust.issued:
@@ -416,7 +422,8 @@ def judge_clients(trust: Trust, inventory: str, warn_below: int, now: datetime) 
         owner = f"client {name}"
         older = [one for one in older if certificates.not_after(one) > now]
         if wanted or certificates.not_after(last) > now:
-            found = _judge_client(owner, last, wanted, command(inventory, "secure"), warn_below, now)
+            unwanted = "" if wanted else trust.unlisted
+            found = _judge_client(owner, last, unwanted, command(inventory, "secure"), warn_below, now)
             findings.append(replace(found, reason=f"{found.reason}{_still_valid(older)}"))
             judged.append(Certificate("client", owner, "", last, found.grade, wanted))
             judged += [Certificate("client", owner, "", one, current=False) for one in older]
@@ -424,12 +431,12 @@ def judge_clients(trust: Trust, inventory: str, warn_below: int, now: datetime) 
 
 
 def _judge_client(
-    owner: str, last: x509.Certificate, wanted: bool, renew: str, warn_below: int, now: datetime
+    owner: str, last: x509.Certificate, unwanted: str, renew: str, warn_below: int, now: datetime
 ) -> Finding:
-    """Return the finding for a client's last certificate."""
+    """Return the finding for a client's last certificate. ``unwanted`` says why it is not wanted, empty if it is."""
     end = certificates.iso(certificates.not_after(last))
-    if not wanted:
-        return Finding(owner, OK, "not_listed", f"it has no directory here any more, and gets in until {end}")
+    if unwanted:
+        return Finding(owner, OK, "not_listed", f"{unwanted}, and it gets in until {end}")
     for _grade, check, reason in _date_faults(last, warn_below, now):
         # Only this client is kept out, and no engine; one for a working day ends every day.
         return Finding(owner, WARNING, check, reason, renew)

@@ -70,11 +70,15 @@ class Ca:
 
 @dataclass(frozen=True)
 class Job:
-    """A host to audit: the addresses to examine there, and its CA."""
+    """A host to audit: the addresses to examine there, and its CA.
+
+    ``clients`` has the names of the clients that the host lists, None if it is not known whether it has such a list.
+    """
 
     host: _audit.Host
     endpoints: tuple[Endpoint, ...]
     ca: Ca
+    clients: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,12 +246,24 @@ def audit(jobs: t.Sequence[Job], inventory: str, warn_below: int, timeout: float
     for (job, _endpoint), found in zip(pairs, exposures, strict=True):
         by_host.setdefault(job.host.name, []).append(found)
     judged = [_audit.judge_host(job.host, by_host[job.host.name], warn_below, now) for job in jobs]
-    for trust in {id(job.ca.trust): job.ca.trust for job in jobs}.values():
-        if trust is not None:
-            judged.append(_audit.judge_authority(trust, inventory, now))
-            judged.append(_audit.judge_clients(trust, inventory, warn_below, now))
+    for trust in _trusts(jobs):
+        judged.append(_audit.judge_authority(trust, inventory, now))
+        judged.append(_audit.judge_clients(trust, inventory, warn_below, now))
     engines = [Engine(job.host.name, one) for job in jobs for one in _worth_telling(by_host[job.host.name])]
     return gather(judged, engines, now)
+
+
+def _trusts(jobs: t.Iterable[Job]) -> list[_audit.Trust]:
+    """Return each CA once. Its clients are those that its hosts list; if no list is known, those that were found."""
+    found: dict[int, _audit.Trust] = {}
+    # By the certificates: hosts may name the same CA in several ways, for instance with and without a passphrase.
+    listed: dict[tuple[x509.Certificate, ...], set[str]] = {}
+    for job in jobs:
+        if job.ca.trust is not None:
+            found[id(job.ca.trust)] = job.ca.trust
+            if job.clients is not None:
+                listed.setdefault(job.ca.trust.bundle, set()).update(job.clients)
+    return [one.with_list(listed[one.bundle]) if one.bundle in listed else one for one in found.values()]
 
 
 def _worth_telling(exposures: t.Sequence[Exposure]) -> t.Sequence[Exposure]:

@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Run
-from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import ABSENT, Stage, authority
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import (
+    ABSENT,
+    PASSPHRASE,
+    Stage,
+    authority,
+)
 
 AUDIT = "dockerfleet.remote_api.audit"
 # Nothing listens there, on any port.
@@ -82,6 +87,61 @@ def test_settings_of_one_host_keep_nobody_from_the_audit_of_the_others(
     assert told in bad["reason"]
     assert bad["remedy"].endswith("inventory.json --host web1")
     assert findings["web1", "not_reached"]["reason"].endswith("nothing listens on port 2375, 2376")
+
+
+def told_of_clients(result: dict[str, Any]) -> dict[str, str]:
+    """Return the checks of clients by their names; those that are not current in parentheses."""
+    current = {one["host"]: one["current"] for one in result["certificates"]}
+    clients = {one["host"]: one["check"] for one in result["findings"] if one["host"].startswith("client ")}
+    return {name.split()[1]: check if current[name] else f"({check})" for name, check in clients.items()}
+
+
+def test_clients_that_the_hosts_list(stage: Stage) -> None:
+    """Whether they have a folder with the CA or not; by default those of the role."""
+    folder = str(stage.path / "ci")
+    names = [{"name": "admin"}, {"name": "alice", "hours": 8}, {"name": "bob"}, {"name": "ci", "directory": folder}]
+    assert stage.play(authority(clients=names)).rc == 0
+    text = {"ca_key": "ca-key.pem", "ca_certificate": "ca.pem"}
+    hosts: dict[str, dict[str, Any]] = {
+        "web1": {},
+        "web2": {"docker_remote_api_clients": [{"name": "ci", "directory": folder}]},
+        "web3": {"docker_remote_api_clients": [{"name": "bob", "host": "web1"}]},
+        "web4": {
+            **{f"docker_remote_api_{name}": (stage.pki / file).read_text() for name, file in text.items()},
+            "docker_remote_api_ca_passphrase": PASSPHRASE,
+            "docker_remote_api_ledger_dir": str(stage.pki / "issued"),
+        },
+        "web5": {"docker_remote_api_clients": [{"user": "bob"}]},
+    }
+    pki = {"ca_path": str(stage.pki)}
+    tasks = [
+        task(hosts=["web1"], **pki),
+        task(hosts=["web2", "web3"], addresses=["127.8.8.8:99"], **pki),
+        task(hosts=["web2", "web5"], **pki),
+        task(hosts=["web4"]),
+        task(addresses=["127.8.8.8:99"], **pki),
+        task(hosts=["web2"], cert_path=folder, **pki),
+    ]
+    play = {"hosts": "docker_hosts", "gather_facts": False, "tasks": tasks}
+    done = stage.ansible.playbook([play], host_variables={name: {**HOST, **more} for name, more in hosts.items()})
+    assert done.rc == 0, done.output
+    default, listed, broken, as_text, by_folders, by_one_folder = (one["result"] for one in done.of("web1"))
+    gone = dict.fromkeys(("admin", "alice", "bob", "ci"), "(not_listed)")
+    assert told_of_clients(default) == {**gone, "admin": "ok"}
+    assert told_of_clients(listed) == {**gone, "bob": "ok", "ci": "ok"}
+    assert told_of_clients(broken) == {**gone, "ci": "ok"}
+    assert {one["host"] for one in broken["findings"] if one["check"] == "bad_settings"} == {"web5"}
+    assert told_of_clients(as_text) == gone
+    assert told_of_clients(by_folders) == {**dict.fromkeys(gone, "ok"), "ci": "(not_listed)"}
+    assert told_of_clients(by_one_folder) == dict.fromkeys(gone, "ok")
+
+
+def test_list_of_clients_as_text(stage: Stage) -> None:
+    """What -e NAME=VALUE sets is always text."""
+    assert stage.play(authority(clients=[{"name": "admin"}, {"name": "ci"}])).rc == 0
+    words = ("-e", 'docker_remote_api_clients=[{"name":"ci"}]')
+    done = play(stage, {"web1": HOST}, *words, ca_path=str(stage.pki))
+    assert told_of_clients(done.result("web1", AUDIT)) == {"admin": "(not_listed)", "ci": "ok"}
 
 
 @pytest.mark.parametrize("name", ["ansible_host", "docker_remote_api_listen"])

@@ -208,8 +208,8 @@ def client(name: str = "alice", start: float = -100, end: float = 265) -> x509.C
 
 
 def clients(*issued: x509.Certificate, wanted: frozenset[str] | None = None) -> _audit.Judgement:
-    trust = _audit.Trust("/pki/ca.pem", (), issued, wanted)
-    return _audit.judge_clients(trust, "inventory.yml", 30, NOW)
+    trust = _audit.Trust("/pki/ca.pem", (), issued)
+    return _audit.judge_clients(trust if wanted is None else trust.with_list(wanted), "inventory.yml", 30, NOW)
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,14 @@ def test_older_certificate_of_a_client_still_opens_the_engines() -> None:
     assert [(one.current, one.grade) for one in judged.certificates] == [(True, "ok"), (False, "ok")]
 
 
-def test_client_that_was_removed() -> None:
-    """It is told of as long as it gets in."""
+def test_client_that_no_host_lists() -> None:
+    """It is told of as long as it gets in, and its end is no reason to tell a scheduler."""
     issued = (client("alice", end=20), client("bob", end=-1), client("carol", end=-1))
     judged = clients(*issued, wanted=frozenset({"carol"}))
+    assert judged.findings[0].reason == (
+        "no host of this audit lists it in docker_remote_api_clients, and it gets in until 2027-03-21T12:00:00Z"
+    )
+    assert "alice" not in _auditing.alarm(audited(judged), 30)
     assert [(one.host, one.grade, one.check) for one in judged.findings] == [
         ("client alice", "ok", "not_listed"),
         ("client carol", "warning", "expired"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _auditing, _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _auditing, _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority import AuthoritySource
 
 NOW = datetime.now(UTC)
@@ -66,6 +66,26 @@ def test_directory_of_a_ca(pki: Path, tmp_path: Path) -> None:
     client.write_bytes(visitor.pem or b"")
     assert "OK" in openssl("verify", "-purpose", "sslclient", "-CAfile", str(pki / "ca.pem"), str(client))
     assert sorted(pki.rglob("*")) == before
+
+
+def test_clients_of_a_ca_are_those_that_its_hosts_list(pki: Path) -> None:
+    """Of all its hosts, also of those that open it in another way. Without a list they are those with a folder."""
+    locked, plain = (_auditing.load_ca(source(pki, passphrase=one), None, NOW) for one in (PASSPHRASE, None))
+
+    def checks(*jobs: tuple[_auditing.Ca, frozenset[str] | None]) -> list[str]:
+        """Return what is told of the client when the hosts of these CAs list these."""
+        hosts = [
+            _auditing.Job(_audit.Host(f"web{number}", "127.8.8.8"), (("127.8.8.8", 99),), ca, clients)
+            for number, (ca, clients) in enumerate(jobs)
+        ]
+        found = _auditing.audit(hosts, "inventory.yml", 30, 5, NOW)
+        return [one.check for one in found.findings if one.host == "client admin"]
+
+    nobody, admin = frozenset[str](), frozenset({"admin"})
+    assert checks((locked, nobody), (locked, admin)) == ["ok"]
+    assert checks((locked, nobody), (plain, admin)) == ["ok"] * 2
+    assert checks((locked, None)) == ["ok"]
+    assert checks((locked, nobody), (locked, None)) == ["not_listed"]
 
 
 def test_ca_as_text(pki: Path) -> None:
