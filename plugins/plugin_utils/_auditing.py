@@ -307,9 +307,12 @@ def _listed(names: t.Collection[str]) -> str:
 
 
 def with_disk(host: _audit.Host, content: str) -> _audit.Host:
-    """Return the host with the certificate (PEM) that its file holds; as it is if the text holds none."""
+    """Return the host with the certificate (PEM) that its file holds; as it is if the text holds none.
+
+    Ansible decodes files with surrogateescape, so the text may have what no encoding takes. It is in no certificate.
+    """
     try:
-        return replace(host, on_disk=certificates.load_bundle(content.encode(), host.name)[0])
+        return replace(host, on_disk=certificates.load_bundle(content.encode(errors="replace"), host.name)[0])
     except errors.TlsError:
         return host
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _auditing, _authority, _issuing
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority import AuthoritySource
 
@@ -138,6 +139,16 @@ def test_wrong_passphrase_and_broken_files_are_told(pki: Path, tmp_path: Path) -
     (tmp_path / _authority.CERTIFICATE_FILE).write_text("-----BEGIN CERTIFICATE-----\n")
     with pytest.raises(RemoteApiError, match="ca.pem, line 1"):
         _auditing.load_ca(source(tmp_path), None, NOW)
+
+
+@pytest.mark.parametrize("comment", [b"web1\n", b"M\xfcller\n", b"\xff\xfe\x00\n"])
+def test_file_of_a_host_is_read_whatever_its_encoding(pki: Path, comment: bytes) -> None:
+    """As Ansible decodes it; without a certificate it counts as no file."""
+    host = _audit.Host("web1", "web1")
+    pem = (pki / "clients/admin/cert.pem").read_bytes()
+    found = _auditing.with_disk(host, (comment + pem).decode("utf-8", "surrogateescape"))
+    assert found.on_disk == certificates.load_bundle(pem, "")[0]
+    assert _auditing.with_disk(host, comment.decode("utf-8", "surrogateescape")) == host
 
 
 def test_a_host_is_trusted_with_the_cas_that_are_remembered_for_it(pki: Path, tmp_path: Path) -> None:
