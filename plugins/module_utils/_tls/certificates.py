@@ -39,23 +39,27 @@ class UnreadableError(Exception):
 def _decode(block: PemBlock, subject: str) -> x509.Certificate:
     """Return the certificate in the block. ``subject`` names the PEM text in errors. Raises TlsError."""
     try:
-        certificate = x509.load_der_x509_certificate(base64.b64decode(b"".join(block.body.split()), validate=True))
+        return load_der(base64.b64decode(b"".join(block.body.split()), validate=True))
+    except (ValueError, UnreadableError) as exc:
+        raise errors.bad_bundle(
+            subject=subject, line=block.line, cause="a certificate begins here that cannot be read"
+        ) from exc
+
+
+def load_der(content: bytes) -> x509.Certificate:
+    """Return the certificate, such as TLS brings it (DER).
+
+    Its names, dates and serial number can be read. OpenSSL takes some certificates of which the library cannot read
+    them, such as old ones with a T61String in Latin-1. Raises UnreadableError.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(content)
         # The library reads these parts, in some of its versions more of them, only when they are asked for.
         for part in (subject_of, issuer, common_name, serial, not_before, not_after):
             part(certificate)
     except (TypeError, ValueError, x509.InvalidVersion) as exc:
-        raise errors.bad_bundle(
-            subject=subject, line=block.line, cause="a certificate begins here that cannot be read"
-        ) from exc
-    return certificate
-
-
-def load_der(content: bytes) -> x509.Certificate:
-    """Return the certificate, such as TLS brings it (DER). Raises UnreadableError."""
-    try:
-        return x509.load_der_x509_certificate(content)
-    except (TypeError, ValueError, x509.InvalidVersion) as exc:
         raise UnreadableError(f"the certificate ({exc})") from exc
+    return certificate
 
 
 def load_bundle(content: bytes, subject: str) -> tuple[x509.Certificate, ...]:

@@ -83,6 +83,15 @@ def test_finding(check: str) -> None:
     assert shlex.split(finding.remedy)[:1] in ([], ["ansible-playbook"], ["ansible"])
 
 
+@pytest.mark.parametrize(("utf8", "t61"), [(b"\x0c\x02CA", b"\x14\x02C\xc4"), (b"\x0c\x04web1", b"\x14\x04web\xfc")])
+def test_name_that_the_library_cannot_read(utf8: bytes, t61: bytes) -> None:
+    """Of the issuer or the subject, in Latin-1, as old versions of OpenSSL wrote it. Today's still take it."""
+    served = der(make()).replace(utf8, t61)
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-text"], input=served, check=True)
+    (finding,) = judge(Exposure("web1", 2376, "mutual_tls", "", served))
+    assert (finding.grade, finding.check) == ("warning", "unreadable")
+
+
 def test_signature_with_sha1(tmp_path: Path) -> None:
     """No current library makes one, so that openssl has to."""
 
