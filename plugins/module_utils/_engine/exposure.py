@@ -226,6 +226,8 @@ def _get(transport: HttpTransport, progress: Progress, path: str) -> tuple[int, 
     response.close()
     try:
         content = json.loads(body) if response.status == 200 else None
+        # Its texts may have halves of surrogate pairs (RFC 8259, section 8.2), which can be written to no file.
+        content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         content = None
     return response.status, content if isinstance(content, dict) else {}

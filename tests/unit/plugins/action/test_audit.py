@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import stat
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +66,35 @@ def test_reports(stage: Stage) -> None:
     assert [stat.S_IMODE(one.stat().st_mode) for one in (report, page)] == [0o600, 0o640]
     assert done.result("web1", AUDIT)["written"] == [str(report), str(page)]
     assert "\nHOST " in done.stdout
+
+
+class OddEngine(http.server.BaseHTTPRequestHandler):
+    """Answers as an engine does, with halves of surrogate pairs."""
+
+    def do_GET(self) -> None:
+        warnings = ["API is accessible on http://0.0.0.0\ud800:2375"]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"ApiVersion": "1.45", "Version": "26\udcff", "Warnings": warnings}).encode())
+
+    def log_message(self, *_words: Any) -> None:
+        """Be quiet."""
+
+
+def test_engine_that_answers_with_what_is_no_text(stage: Stage) -> None:
+    """The reports are written nevertheless, with what the other hosts have in them."""
+    formats = {name: str(stage.path / name) for name in ("json", "html", "prometheus")}
+    with http.server.ThreadingHTTPServer(("127.8.8.9", 0), OddEngine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.8.8.9:{server.server_port}"
+        done = play(stage, {"web1": HOST}, "-v", addresses=[address], formats=formats, show=True)
+        server.shutdown()
+    assert done.rc == 0, done.output
+    result = done.result("web1", AUDIT)
+    assert [one["version"] for one in result["engines"] if one["host"] == "127.8.8.9"] == ["26?"]
+    assert {one["check"] for one in result["findings"]} == {"plain", "engine_warns", "not_reached"}
+    for path in formats.values():
+        assert address in Path(path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
