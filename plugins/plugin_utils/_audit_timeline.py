@@ -84,7 +84,8 @@ def _bar(ending: list[_audit.Certificate], start: datetime, days: int, highest: 
             height = 100 * count / highest
             parts.append(Part(grade, count, bottom, height))
             bottom += height
-    end = start + timedelta(days=days - 1)
+    # A certificate without a known end has the last second that there is (RFC 5280, section 4.1.2.5).
+    end = start + min(timedelta(days=days - 1), datetime.max.replace(tzinfo=start.tzinfo) - start)
     label = f"{start:%b %Y}" if days >= 30 else f"{start:%b %d}"
     return Bar(f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}", label, len(ending), tuple(parts))
 

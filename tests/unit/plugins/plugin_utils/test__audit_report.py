@@ -10,9 +10,11 @@ import html.parser
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _audit_report
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._audit_timeline import draw
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._auditing import Audit, gather
@@ -136,6 +138,19 @@ def test_timeline(size: int, days: int) -> None:
     for one in timeline.bars:
         assert sum(part.count for part in one.parts) == one.count
         assert sum(part.height for part in one.parts) <= 100.01
+
+
+def test_certificate_without_a_known_end() -> None:
+    """As RFC 5280 has it, section 4.1.2.5: each report can be made."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    content = make(end=(last - NOW) / timedelta(days=1))
+    assert certificates.not_after(content) == last
+    judged = _audit.Judgement((), (_audit.Certificate("server", "web1", "", content),))
+    found = gather([judged], (), NOW)
+    assert draw(found).bars[-1].end == "9999-12-31"
+    for report in _audit_report.FORMATS.values():
+        assert "web1" in report(found)
+    assert any(line.startswith("web1") and "9999" in line for line in _audit_report.to_lines(found))
 
 
 def test_nothing_to_tell() -> None:
