@@ -116,7 +116,8 @@ def not_after(certificate: x509.Certificate) -> datetime:
 
 def iso(moment: datetime) -> str:
     """Return the moment in ISO 8601, UTC, to the second, such as ``2027-11-24T00:00:00Z``."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # strftime() does not fill up years before 1000, so that nothing could read them.
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def serial(certificate: x509.Certificate) -> str:

@@ -86,6 +86,8 @@ def test_facts_are_what_openssl_says(tmp_path: Path, authority: _authority.Autho
 def test_moments_are_aware_and_in_utc() -> None:
     summer = datetime.timezone(datetime.timedelta(hours=2))
     assert certificates.iso(datetime.datetime(2026, 11, 24, 1, 0, tzinfo=summer)) == "2026-11-23T23:00:00Z"
+    old = datetime.datetime(1, 1, 1, microsecond=9, tzinfo=datetime.UTC)
+    assert certificates.iso(old) == "0001-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("key_type", keys.KEY_TYPES)
