@@ -38,6 +38,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exp
     examine,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.tls import make_context
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
@@ -205,14 +206,14 @@ def _client_names(path: str | None, cert_path: str | None) -> frozenset[str] | N
 
 
 def _read_ledger(source: _authority.AuthoritySource) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
-    """Return each certificate in the ledger, and a warning for each file that holds none."""
+    """Return each certificate in the ledger, and a warning for each file that holds none or cannot be read."""
     folder = source.ledger_dir or (source.path and os.path.join(source.path, _authority.LEDGER))
     found: list[x509.Certificate] = []
     warnings = []
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.pem"))) if folder else ():
         try:
             found.append(certificates.load_bundle(read_file(path) or b"", path)[0])
-        except errors.TlsError as exc:
+        except RemoteApiError as exc:
             warnings.append(f"{exc} It was left out of the audit.")
     return tuple(found), tuple(warnings)
 

@@ -24,7 +24,7 @@ PASSPHRASE = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a CA with a client, and a file in its ledger that is no certificate."""
+    """Make a CA with a client, a file in its ledger that is no certificate, and one that cannot be read."""
     folder = tmp_path_factory.mktemp("fleet") / "pki"
     options: dict[str, Any] = {
         "path": str(folder),
@@ -42,6 +42,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     _issuing.ensure_authority(options, NOW, check_mode=False)
     (folder / "issued/notes.pem").write_text("nothing")
+    (folder / "issued/more.pem").mkdir()
     return folder
 
 
@@ -59,8 +60,7 @@ def test_directory_of_a_ca(pki: Path, tmp_path: Path) -> None:
     assert ca.trust
     assert (ca.trust.name, len(ca.trust.bundle), len(ca.trust.issued)) == (f"{pki}/ca.pem", 1, 1)
     assert ca.trust.clients == frozenset({"admin"})
-    (warning,) = ca.warnings
-    assert f"{pki}/issued/notes.pem" in warning
+    assert [one.partition(":")[0] for one in ca.warnings] == [f"{pki}/issued/more.pem", f"{pki}/issued/notes.pem"]
     visitor = ca.visitor()
     assert visitor
     client = tmp_path / "client.pem"
