@@ -180,10 +180,13 @@ def remove_leftovers(path: str) -> None:
 
 
 def missing_directories(path: str) -> list[str]:
-    """Return which of the directories above the path are not there, the topmost first."""
+    """Return which of the directories above the path are not there, the topmost first.
+
+    A relative path begins in the working directory, which is none of them.
+    """
     missing: list[str] = []
     directory = os.path.dirname(path)
-    while not os.path.lexists(directory):
+    while directory and not os.path.lexists(directory):
         missing.insert(0, directory)
         directory = os.path.dirname(directory)
     return missing
@@ -201,7 +204,7 @@ def make_directories(path: str, mode: int) -> None:
             if not os.path.isdir(directory):
                 raise files_error(directory, "created", problem) from problem
         try:
-            sync_directory(os.path.dirname(directory))
+            sync_directory(os.path.dirname(directory) or ".")
         except OSError as problem:
             raise files_error(directory, "created", problem) from problem
 
