@@ -17,6 +17,7 @@ import os
 import re
 import socket
 import typing as t
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
@@ -127,11 +128,15 @@ def _configuration_files(directory: str) -> list[str]:
 
 
 def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
-    """Yield the settings of the section [Service] in their order."""
+    """Yield the settings of the section [Service] in their order. A byte order mark at the beginning is skipped.
+
+    systemd does the same (config_parse() in its src/shared/conf-parser.c), so such a file counts.
+    """
     section = ""
     pending: list[str] = []
     first = 0
-    for number, line in enumerate(unit_file.content.decode("utf-8", "surrogateescape").split("\n"), 1):
+    content = unit_file.content[len(BOM_UTF8) if unit_file.content.startswith(BOM_UTF8) else 0 :]
+    for number, line in enumerate(content.decode("utf-8", "surrogateescape").split("\n"), 1):
         text = line.lstrip(" \t\r")
         if text.startswith(("#", ";")) or (not text and not pending):
             continue
