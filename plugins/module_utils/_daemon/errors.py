@@ -148,6 +148,11 @@ variable_set_later = DaemonError.text(
     "it sets {variable} too, and systemd reads it after {own_path}",
     "Take {variable} out of one of the two files, or name this file in 'path'.",
 )
+variable_filtered = DaemonError.text(
+    "{where}",
+    "{key}= names {variable}, so that what the options file says is not, or not alone, what the daemon gets",
+    "Take {variable} out of {key}=, or name another variable as the options' own, and run again.",
+)
 bad_unit = DaemonError.text(
     "{unit}", "systemd would refuse the unit: {said}", "Nothing was changed; correct the unit's files and run again."
 )

@@ -107,6 +107,34 @@ def test_another_file_with_the_variable_is_refused(machine: Machine) -> None:
         machine.plan({"debug": True})
 
 
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ("UnsetEnvironment=A DOCKER_OPTS", "aaa.conf:2: UnsetEnvironment= names DOCKER_OPTS"),
+        ('UnsetEnvironment="DOCKER_OPTS=--debug"', "aaa.conf:2: UnsetEnvironment= names DOCKER_OPTS"),
+        ("PassEnvironment=DOCKER_OPTS", "aaa.conf:2: PassEnvironment= names DOCKER_OPTS"),
+        ("UnsetEnvironment=\nPassEnvironment=\nPassEnvironment=B DOCKER_OPTS", "aaa.conf:4: PassEnvironment= names"),
+    ],
+)
+def test_a_unit_that_keeps_the_variable_from_the_daemon_is_refused(machine: Machine, settings: str, where: str) -> None:
+    (machine.own.parent / "aaa.conf").write_text(f"[Service]\n{settings}\n", encoding="ascii")
+    with pytest.raises(DaemonError, match=where):
+        machine.plan({"debug": True})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "UnsetEnvironment=DOCKER_OPTS_OLD HTTP_PROXY",
+        "UnsetEnvironment=DOCKER_OPTS\nUnsetEnvironment=",
+        "PassEnvironment=DOCKER_OPTS\nPassEnvironment=\nPassEnvironment=HTTP_PROXY",
+    ],
+)
+def test_other_variables_may_be_kept_from_it(machine: Machine, settings: str) -> None:
+    (machine.own.parent / "aaa.conf").write_text(f"[Service]\n{settings}\n", encoding="ascii")
+    assert changed(machine.plan({"debug": True})) == ["options"]
+
+
 def test_a_demanded_environment_file_has_to_be_there(machine: Machine) -> None:
     (machine.own.parent / "aaa.conf").write_text("[Service]\nEnvironmentFile=/nowhere\n", encoding="ascii")
     with pytest.raises(DaemonError, match="/nowhere: docker.service demands this"):
