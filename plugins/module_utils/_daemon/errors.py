@@ -347,6 +347,11 @@ unknown_flag = DaemonError.text(
 did_not_start = DaemonError.text(
     "{unit}", "the daemon ended while it started{result}", "See 'journalctl --unit {unit}' for all of it."
 )
+unexpected = DaemonError.text(
+    "{where}",
+    "this collection did not expect that: {what}",
+    "Please report it with this message and the versions of the engine and of this collection.",
+)
 rolled_back = RolledBackError.text("{subject}", "{cause}{journal}", "{remedy} {files} {daemon}")
 not_rolled_back = NotRolledBackError.text(
     "{state} ON THIS HOST: {unit}",
