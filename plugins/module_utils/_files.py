@@ -40,6 +40,23 @@ def files_error(path: str, action: str, problem: OSError) -> FilesError:
     return FilesError(path, f"it cannot be {action} ({problem.strerror or problem})", remedy)
 
 
+relative_path = FilesError.text(
+    "{option}, {path}",
+    "this path on the host is relative, and would begin in another directory for each program that uses it",
+    "Write the whole path, as in /etc/docker.",
+)
+
+
+def require_absolute(option: str, path: str) -> None:
+    """Return if the path, which the option gives, means the same to every program. Raises FilesError otherwise.
+
+    A module runs in whatever directory Ansible has chosen, and a service of systemd's in the root directory
+    (WorkingDirectory= in systemd.exec(5)).
+    """
+    if not os.path.isabs(path):
+        raise relative_path(option=option, path=path)
+
+
 @dataclass(frozen=True)
 class FileState:
     """A file as it was: its bytes, permission bits, numeric owner and group, and time of change in nanoseconds."""
@@ -242,6 +259,7 @@ __all__ = (
     "read_state",
     "remove_file",
     "remove_leftovers",
+    "require_absolute",
     "sync_directory",
     "write_atomically",
     "write_change",
