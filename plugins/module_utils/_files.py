@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import change_owner
 
 _REMEDIES: dict[int, str] = {
     errno.ENOSPC: "Free some space on its file system and run again.",
@@ -160,7 +161,7 @@ def write_atomically(
             stream.write(content)
             stream.flush()
             if uid is not None or gid is not None:
-                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+                change_owner(stream.fileno(), uid, gid)
             os.fchmod(stream.fileno(), mode)
             if mtime_ns is not None:
                 os.utime(stream.fileno(), ns=(mtime_ns, mtime_ns))
