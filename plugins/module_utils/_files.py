@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import change_owner
 
 _REMEDIES: dict[int, str] = {
     errno.ENOSPC: "Free some space on its file system and run again.",
@@ -38,6 +39,23 @@ def files_error(path: str, action: str, problem: OSError) -> FilesError:
     """Return the error for an operating system's refusal of ``action`` (such as ``written``) on ``path``."""
     remedy = _REMEDIES.get(problem.errno or 0, "Look at it and at its directory, then run again.")
     return FilesError(path, f"it cannot be {action} ({problem.strerror or problem})", remedy)
+
+
+relative_path = FilesError.text(
+    "{option}, {path}",
+    "this path on the host is relative, and would begin in another directory for each program that uses it",
+    "Write the whole path, as in /etc/docker.",
+)
+
+
+def require_absolute(option: str, path: str) -> None:
+    """Return if the path, which the option gives, means the same to every program. Raises FilesError otherwise.
+
+    A module runs in whatever directory Ansible has chosen, and a service of systemd's in the root directory
+    (WorkingDirectory= in systemd.exec(5)).
+    """
+    if not os.path.isabs(path):
+        raise relative_path(option=option, path=path)
 
 
 @dataclass(frozen=True)
@@ -143,7 +161,7 @@ def write_atomically(
             stream.write(content)
             stream.flush()
             if uid is not None or gid is not None:
-                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+                change_owner(stream.fileno(), uid, gid)
             os.fchmod(stream.fileno(), mode)
             if mtime_ns is not None:
                 os.utime(stream.fileno(), ns=(mtime_ns, mtime_ns))
@@ -180,10 +198,13 @@ def remove_leftovers(path: str) -> None:
 
 
 def missing_directories(path: str) -> list[str]:
-    """Return which of the directories above the path are not there, the topmost first."""
+    """Return which of the directories above the path are not there, the topmost first.
+
+    A relative path begins in the working directory, which is none of them.
+    """
     missing: list[str] = []
     directory = os.path.dirname(path)
-    while not os.path.lexists(directory):
+    while directory and not os.path.lexists(directory):
         missing.insert(0, directory)
         directory = os.path.dirname(directory)
     return missing
@@ -201,7 +222,7 @@ def make_directories(path: str, mode: int) -> None:
             if not os.path.isdir(directory):
                 raise files_error(directory, "created", problem) from problem
         try:
-            sync_directory(os.path.dirname(directory))
+            sync_directory(os.path.dirname(directory) or ".")
         except OSError as problem:
             raise files_error(directory, "created", problem) from problem
 
@@ -239,6 +260,7 @@ __all__ = (
     "read_state",
     "remove_file",
     "remove_leftovers",
+    "require_absolute",
     "sync_directory",
     "write_atomically",
     "write_change",

@@ -22,6 +22,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.mod
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Request as DaemonRequest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import require_absolute
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run
 
 if t.TYPE_CHECKING:
@@ -168,7 +169,26 @@ def check_options(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     own = [name for name in _OWN_OPTIONS if name in options["daemon_options"]]
     if own:
         raise own_option(names=", ".join(own))
+    _check_paths(options)
     return tuple(listen)
+
+
+def _check_paths(options: t.Mapping[str, t.Any]) -> None:
+    """Raise FilesError for a relative path on the host.
+
+    The controller does not know what ``~`` and ``$VARIABLE`` mean there. What of them the host does not know either is
+    refused when its part of the request is made.
+    """
+    theirs = options["server_certificate"] or {}
+    paths = {
+        "directory": options["directory"],
+        "options_file": options["options_file"] or None,
+        "server_certificate, certificate": theirs.get("certificate"),
+        "server_certificate, key": theirs.get("key"),
+    }
+    for option, path in paths.items():
+        if path is not None and not path.startswith(("~", "$")):
+            require_absolute(option, path)
 
 
 def needs_certificate(options: t.Mapping[str, t.Any]) -> bool:

@@ -133,9 +133,13 @@ class ServiceState:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a start that was asked for has come to nothing: it failed, is tried again, or was given up."""
-        given_up = self.active == "inactive" and not self.has_job
-        return self.active == "failed" or (self.active == "activating" and self.restarts > 0) or given_up
+        """Whether a start that was asked for has come to nothing: it failed, is tried again, or was given up.
+
+        A restart is a stop, then a start whose job waits meanwhile. A daemon that is killed because it stops too slowly
+        leaves the service ``failed`` in between (TimeoutStopSec= in systemd.service(5)), with the start still to come.
+        """
+        ended = self.active in ("failed", "inactive") and not self.has_job
+        return ended or (self.active == "activating" and self.restarts > 0)
 
 
 class Systemd:

@@ -75,7 +75,7 @@ options:
       - The directory of the three files, which is made if it is not there.
       - For O(usage=server) the files are C(server-key.pem), C(server-cert.pem) and C(ca.pem).
       - For O(usage=client) they are C(key.pem), C(cert.pem) and C(ca.pem), so that it can serve as E(DOCKER_CERT_PATH).
-      - Either this or the three paths are needed.
+      - Either this or the three paths are needed. With O(run_on=host), none of them may be a relative path.
     type: path
   key_path:
     description: The path of the private key. Used with O(certificate_path) and O(ca_certificate_path).

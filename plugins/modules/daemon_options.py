@@ -47,7 +47,7 @@ options:
     default: false
   path:
     description:
-      - The options file. By default the one that the unit reads, or else C(/etc/default/docker).
+      - The options file, not a relative path. By default the one that the unit reads, or else C(/etc/default/docker).
       - Only systemd reads it, so the module refuses a line that needs a shell to set the variable, such as one with
         C(export), C(+=), C($) or a comment after the value. Other lines may be shell and are left alone.
     type: path
@@ -90,7 +90,8 @@ options:
     default: fail
   daemon_json:
     description:
-      - The path of C(daemon.json). By default the one on the daemon's command line, or else C(/etc/docker/daemon.json).
+      - The path of C(daemon.json), not a relative one. By default the one on the daemon's command line, or else
+        C(/etc/docker/daemon.json).
     type: path
   live_restore:
     description:

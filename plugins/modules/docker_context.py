@@ -133,7 +133,6 @@ context:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
     ContextStore,
-    acting_as,
     client_directory,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.docker_context import (
@@ -144,6 +143,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.doc
     plan_removal,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import acting_as
 
 ARGUMENTS = {
     "name": {"type": "str", "required": True},

@@ -51,7 +51,11 @@ options:
         C(false), lists as several parameters. A query in O(path) is sent as well, and comes first.
     type: dict
   body:
-    description: The body of the request, sent as JSON.
+    description:
+      - The body of the request, sent as JSON.
+      - It may hold secrets, as those of C(/auth), C(/secrets/create), C(/swarm/unlock) and C(/swarm/join) do. So it is
+        neither in the host's system log nor in the C(invocation) of the result. What the engine answers is returned as
+        it is, so set C(no_log) for the task if that is secret, too.
     type: dict
   src:
     description:
@@ -60,7 +64,10 @@ options:
       - Its type is C(application/x-tar), unless O(headers) has a C(Content-Type).
     type: path
   headers:
-    description: Further headers of the request.
+    description:
+      - Further headers of the request.
+      - None is in the host's system log. The values of C(Authorization), C(X-Registry-Auth) and C(X-Registry-Config)
+        are not in the result either.
     type: dict
   status_code:
     description: The HTTP statuses that count as success, by default those from 200 to 299.
@@ -183,20 +190,43 @@ ARGUMENTS = {
     "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "DELETE"], "default": "GET"},
     "path": {"type": "str", "required": True},
     "query": {"type": "dict"},
-    "body": {"type": "dict"},
+    "body": {"type": "dict", "no_log": True},
     "src": {"type": "path"},
-    "headers": {"type": "dict"},
+    "headers": {"type": "dict", "no_log": True},
     "status_code": {"type": "list", "elements": "int"},
     "dest": {"type": "path"},
 }
+
+
+_SECRET_HEADERS = ("authorization", "x-registry-auth", "x-registry-config")
+_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
+
+def take_request(module: AnsibleModule) -> Request:
+    """Return the request, and leave no secret of it for the module's ``invocation``.
+
+    With ``no_log`` Ansible keeps options out of the system's log, and hides each of their values wherever the result
+    has it: the name of a network that was asked for, and every ``true``. So it is told those of secret headers alone.
+    """
+    params = module.params
+    names = ("method", "path", "query", "body", "src", "headers")
+    request = Request(**{name: params[name] for name in names}, accept=params["status_code"])
+    headers = request.headers or {}
+    secrets = {name: str(value) for name, value in headers.items() if name.lower() in _SECRET_HEADERS}
+    module.no_log_values.clear()
+    module.no_log_values.update(value for value in secrets.values() if value)
+    if request.headers is not None:
+        params["headers"] = {**headers, **dict.fromkeys(secrets, _HIDDEN)}
+    if request.body is not None:
+        params["body"] = _HIDDEN
+    return request
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, mutually_exclusive=[["body", "src"]], supports_check_mode=True)
     params = module.params
-    names = ("method", "path", "query", "body", "src", "headers")
-    request = Request(**{name: params[name] for name in names}, accept=params["status_code"])
+    request = take_request(module)
     if module.check_mode and not request.reads:
         status = (request.accept or [200])[0]
         module.exit_json(changed=True, status=status, msg=f"{request.method} {request.path} is not sent in check mode.")

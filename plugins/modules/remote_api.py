@@ -68,7 +68,7 @@ options:
     elements: str
     default: []
   directory:
-    description: The directory on the host for C(ca.pem), C(server-cert.pem) and C(server-key.pem).
+    description: The directory on the host for C(ca.pem), C(server-cert.pem) and C(server-key.pem). Not a relative path.
     type: path
     default: /etc/docker
   ca_path:
@@ -163,7 +163,8 @@ options:
     type: dict
     default: {}
   options_file:
-    description: The options file. By default the one that the unit reads, or else C(/etc/default/docker).
+    description:
+      - The options file, not a relative path. By default the one that the unit reads, or else C(/etc/default/docker).
     type: path
   options_variable:
     description: The variable in the options file. By default the one that the unit reads, or else C(DOCKER_OPTS).

@@ -148,6 +148,11 @@ variable_set_later = DaemonError.text(
     "it sets {variable} too, and systemd reads it after {own_path}",
     "Take {variable} out of one of the two files, or name this file in 'path'.",
 )
+variable_filtered = DaemonError.text(
+    "{where}",
+    "{key}= names {variable}, so that what the options file says is not, or not alone, what the daemon gets",
+    "Take {variable} out of {key}=, or name another variable as the options' own, and run again.",
+)
 bad_unit = DaemonError.text(
     "{unit}", "systemd would refuse the unit: {said}", "Nothing was changed; correct the unit's files and run again."
 )
@@ -341,6 +346,11 @@ unknown_flag = DaemonError.text(
 )
 did_not_start = DaemonError.text(
     "{unit}", "the daemon ended while it started{result}", "See 'journalctl --unit {unit}' for all of it."
+)
+unexpected = DaemonError.text(
+    "{where}",
+    "this collection did not expect that: {what}",
+    "Please report it with this message and the versions of the engine and of this collection.",
 )
 rolled_back = RolledBackError.text("{subject}", "{cause}{journal}", "{remedy} {files} {daemon}")
 not_rolled_back = NotRolledBackError.text(

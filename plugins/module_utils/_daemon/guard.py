@@ -26,8 +26,9 @@ def guarded(rescue: t.Callable[[], None]) -> t.Iterator[None]:
     """Start a guard process that calls ``rescue`` if this process does not leave the block in a normal way.
 
     Leaving the block by its end or with RemoteApiError is normal: the block has then cleaned up after itself.
-    ``rescue`` raises RemoteApiError with what there is to tell, for the system's log, since nobody else is left to
-    listen. Whatever locks this process holds (flock(2)) stay held until the rescue is over.
+    ``rescue`` raises RemoteApiError with what there is to tell. That, like any other error of the guard's, goes to the
+    system's log, since nobody else is left to listen. Whatever locks this process holds (flock(2)) stay held until the
+    rescue is over.
     Raises DaemonError when the process cannot be started; nothing in the block was done then.
     """
     ours, theirs = socket.socketpair()
@@ -75,7 +76,7 @@ def _stand_guard(guarded_process: socket.socket, rescue: t.Callable[[], None]) -
         guarded_process.send(_READY)
         if guarded_process.recv(len(_DONE)) != _DONE:
             rescue()
-    except (RemoteApiError, OSError, ValueError, SystemExit) as exc:
+    except Exception as exc:
         syslog.syslog(syslog.LOG_ERR, f"{type(exc).__name__}: {exc}")
     finally:
         os._exit(0)  # never back into the code of the guarded process

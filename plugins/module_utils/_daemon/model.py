@@ -25,14 +25,20 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles, from_options
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, read_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    Change,
+    read_file,
+    require_absolute,
+)
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
+# The options that name a file which this collection reads or writes, too.
+_PATH_OPTIONS = ("tlscacert", "tlscert", "tlskey", "config-file")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for: the options of the module daemon_options.
+    """What the user asks for: the options of the module daemon_options. Raises FilesError for a path that is relative.
 
     ``absent``: take back what this collection has changed; ``keep`` are paths that stay even so.
     ``server_ca`` are the CA certificates (PEM) of the server's certificate; None: those that ``tlscacert`` names.
@@ -53,6 +59,17 @@ class Request:
     absent: bool = False
     keep: tuple[str, ...] = ()
     server_ca: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the paths on the host. Raises FilesError."""
+        for option, path in (("path", self.path), ("daemon_json", self.daemon_json)):
+            if path:
+                require_absolute(option, path)
+        for name in _PATH_OPTIONS:
+            value = self.options.get(name)
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(item, str):
+                    require_absolute(f"options, {name}", item)
 
 
 @dataclass(frozen=True)

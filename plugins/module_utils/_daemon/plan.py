@@ -171,7 +171,11 @@ def _check_secure(request: Request, after: DaemonSettings, where: str) -> None:
 def _check_in_effect(
     effective: unit.Unit, path: str, variable: str, words: tuple[str, ...], variables: t.Mapping[str, str]
 ) -> None:
-    """Raise DaemonError when another file of the unit sets the variable too, and wins."""
+    """Raise DaemonError when the unit keeps the variable from the daemon, or another file sets it too, and wins."""
+    kept_off = effective.filter_of(variable) if effective.reads(variable) else None
+    if kept_off:
+        where = f"{kept_off.path}:{kept_off.first_line}"
+        raise errors.variable_filtered(where=where, key=kept_off.key, variable=variable)
     if not effective.reads(variable) or tuple(unit.split_words(variables.get(variable, ""), unescape=False)) == words:
         return
     others = [item.path for item in effective.environment_files if item.path != path]

@@ -72,13 +72,15 @@ class Service:
         """Ask for a restart without waiting for it; of the socket unit, too, if that does not listen.
 
         A service that takes its socket from systemd cannot start while the socket unit is stopped, and the socket unit
-        refuses to start while the service runs: so in that case the service stops first. Raises DaemonError.
+        refuses to start while the service runs: so in that case the service stops first. A stop that fails is
+        forgotten, so that it is not taken for one of the start. Raises DaemonError.
         """
         self._end_endless_start()
         self.systemd.reset_failed()
         if socket_activated and not self.systemd.socket_is_active():
             self.systemd.start_job("stop", self.name)
             self._wait_until_stopped(limit)
+            self.systemd.reset_failed()
             self.systemd.start_job("start", self.systemd.socket)
             self.systemd.start_job("start", self.name)
             return

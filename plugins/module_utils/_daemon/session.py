@@ -26,7 +26,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.pro
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.restart import restart_reasons
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.unit import drop_in_path
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Run, ServiceState, Systemd
 
@@ -241,7 +240,7 @@ def open_session(service: str, mode: Mode, run: Run, report: Report = ignore) ->
                 yield Session(systemd, run, mode, report, undone, left_down=left.restarts)
             except errors.NotRolledBackError:
                 raise
-            except RemoteApiError:
+            except Exception:
                 transaction.finish_undo(left, journal, daemon, timing)
                 raise
             transaction.finish_undo(left, journal, daemon, timing)

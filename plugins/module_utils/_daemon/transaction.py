@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import traceback
 import typing as t
 from dataclasses import dataclass
 
@@ -90,8 +91,8 @@ class Transaction:
         """Carry out the plan; with ``restart``, restart the daemon once and wait until it answers.
 
         If this process is killed meanwhile, the guard finishes or undoes the change. Raises RolledBackError if the
-        change fails and everything is as before, with the daemon answering. Raises NotRolledBackError otherwise; then
-        the journal stays for the next run.
+        change fails, be it by a mistake of this collection, and everything is as before, with the daemon answering.
+        Raises NotRolledBackError otherwise; then the journal stays for the next run.
         """
         if restart and self._plan.running and not self._plan.moves_data:
             self._inventory = read_inventory(self._plan.before)
@@ -100,8 +101,8 @@ class Transaction:
             self._report("journal written")
             try:
                 self._apply(restart=restart)
-            except RemoteApiError as exc:
-                raise self._roll_back(undo, exc) from exc
+            except Exception as exc:
+                raise self._roll_back(undo, _told(exc)) from exc
             self._commit(reload_due=self._plan.reload_due)
             self._report("journal removed")
 
@@ -188,8 +189,8 @@ class Transaction:
                 self._prove()
                 self._commit(reload_due=plan.reload_due)
                 return
-            except RemoteApiError as exc:
-                cause = exc
+            except Exception as exc:
+                cause = _told(exc)
         raise self._roll_back(undo, cause) from cause
 
     def _roll_back(self, undo: Undo, cause: RemoteApiError) -> errors.DaemonError:
@@ -203,20 +204,20 @@ class Transaction:
         try:
             restored = put_back(undo)
             self._report("files put back")
-        except RemoteApiError as exc:
-            failures.append(exc)
+        except Exception as exc:
+            failures.append(_told(exc))
         reload_due = self._plan.reload_due or any(path.startswith(_UNIT_DIRECTORIES) for path in restored)
         for step in (self._service.systemd.reload if reload_due else None, self._revive):
             try:
                 if step:
                     step()
-            except RemoteApiError as exc:
-                failures.append(exc)
+            except Exception as exc:
+                failures.append(_told(exc))
         if not failures:
             try:
                 self._commit(reload_due=reload_due)
-            except RemoteApiError as exc:
-                failures.append(exc)
+            except Exception as exc:
+                failures.append(_told(exc))
         if failures:
             return self._not_rolled_back(cause, failures, lines)
         return self._rolled_back(cause, restored, lines)
@@ -259,6 +260,15 @@ class Transaction:
         )
 
 
+def _told(exc: Exception) -> RemoteApiError:
+    """Return the error itself if it is made to be told, or else one that says where in the code it came up."""
+    if isinstance(exc, RemoteApiError):
+        return exc
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    where = f"{os.path.basename(last.filename)}, line {last.lineno}"
+    return errors.unexpected(where=where, what=f"{type(exc).__name__}: {exc}")
+
+
 def _ignore(step: str) -> None:
     """Ignore progress reports; the listening process is gone."""
 
@@ -274,7 +284,7 @@ def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Repor
         report("files of the interrupted run put back")
         service.systemd.reload()
         report("systemd reloaded after that")
-    except RemoteApiError:
+    except Exception:
         with contextlib.suppress(RemoteApiError):
             _start_if_left_down(undo, service, timing)
         raise

@@ -17,6 +17,7 @@ import os
 import re
 import socket
 import typing as t
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
@@ -78,17 +79,31 @@ class EnvironmentFile:
 
 @dataclass(frozen=True)
 class Unit:
-    """What systemd makes of the unit's files: the one command, and where its variables come from."""
+    """What systemd makes of the unit's files: the one command, and where its variables come from.
+
+    ``filters`` are the settings that take variables out of the environment, or pass on systemd's own.
+    """
 
     name: str
     command: Setting
     words: tuple[str, ...]
     environment: t.Mapping[str, str] = field(default_factory=dict)
     environment_files: tuple[EnvironmentFile, ...] = ()
+    filters: tuple[Setting, ...] = ()
 
     def reads(self, variable: str) -> bool:
         """Return whether the options in the variable reach the daemon: ``$NAME`` as a word of its own."""
         return f"${variable}" in self.words
+
+    def filter_of(self, variable: str) -> Setting | None:
+        """Return the ``UnsetEnvironment=`` or ``PassEnvironment=`` that names the variable, if any.
+
+        The first takes it out of the environment in the end, the second adds systemd's own value (systemd.exec(5)).
+        """
+        for setting in self.filters:
+            if variable in [_pair(word)[0] for word in split_words(setting.value, unescape=True)]:
+                return setting
+        return None
 
     def variables(self) -> list[str]:
         """Return the names of the variables that stand as words of their own, in order."""
@@ -127,11 +142,15 @@ def _configuration_files(directory: str) -> list[str]:
 
 
 def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
-    """Yield the settings of the section [Service] in their order."""
+    """Yield the settings of the section [Service] in their order. A byte order mark at the beginning is skipped.
+
+    systemd does the same (config_parse() in its src/shared/conf-parser.c), so such a file counts.
+    """
     section = ""
     pending: list[str] = []
     first = 0
-    for number, line in enumerate(unit_file.content.decode("utf-8", "surrogateescape").split("\n"), 1):
+    content = unit_file.content[len(BOM_UTF8) if unit_file.content.startswith(BOM_UTF8) else 0 :]
+    for number, line in enumerate(content.decode("utf-8", "surrogateescape").split("\n"), 1):
         text = line.lstrip(" \t\r")
         if text.startswith(("#", ";")) or (not text and not pending):
             continue
@@ -157,6 +176,7 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
     commands: list[Setting] = []
     environment: dict[str, str] = {}
     environment_files: list[EnvironmentFile] = []
+    filters: list[Setting] = []
     for setting in (item for unit_file in files for item in settings(unit_file)):
         if setting.key == "ExecStart":
             commands = [*commands, setting] if setting.value else []
@@ -167,6 +187,9 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
         elif setting.key == "Environment":
             words = split_words(setting.value, unescape=True)
             environment = dict(environment, **dict(_pair(word) for word in words)) if words else {}
+        elif setting.key in ("UnsetEnvironment", "PassEnvironment"):
+            # An empty one takes back those before it.
+            filters = [item for item in filters if setting.value or item.key != setting.key] + [setting]
     if not commands:
         raise errors.no_command(unit=name)
     if len(commands) > 1:
@@ -174,7 +197,7 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
         raise errors.several_commands(unit=name, places=places)
     words_of_command = tuple(split_words(commands[0].value, unescape=True))
     _check_command(commands[0], words_of_command)
-    return Unit(name, commands[0], words_of_command, environment, tuple(environment_files))
+    return Unit(name, commands[0], words_of_command, environment, tuple(environment_files), tuple(filters))
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -8,15 +8,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import pwd
 import typing as t
 from dataclasses import dataclass
-
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine import errors
 
 # The client's name for the local socket, which is no context of the store.
 DEFAULT_CONTEXT = "default"
@@ -26,38 +22,6 @@ PEM_NAMES = ("ca.pem", "cert.pem", "key.pem")
 def client_directory() -> str:
     """Return the docker client's configuration directory: that in DOCKER_CONFIG, or ~/.docker."""
     return os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-
-
-@contextlib.contextmanager
-def acting_as(owner: str | None) -> t.Iterator[None]:
-    """Run the block with a user's rights and home directory (None: the current user's). Raises OptionError.
-
-    Root has no business in a directory of a user, who could lead it anywhere else with a link. It needs no program for
-    that, which minimal systems lack (sudo). All modules have to be loaded before: root's are not for others to read.
-    """
-    try:
-        user = None if owner is None else pwd.getpwnam(owner)
-    except KeyError as exc:
-        raise errors.unknown_user(name=owner) from exc
-    if user is None or user.pw_uid == os.geteuid():
-        yield
-        return
-    if os.geteuid() != 0:
-        raise errors.not_root(name=owner)
-    groups, gid, environ = os.getgroups(), os.getegid(), dict(os.environ)
-    try:
-        os.initgroups(user.pw_name, user.pw_gid)
-        os.setegid(user.pw_gid)
-        os.seteuid(user.pw_uid)
-        os.environ["HOME"] = user.pw_dir
-        os.environ.pop("DOCKER_CONFIG", None)
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(gid)
-        os.setgroups(groups)
-        os.environ.clear()
-        os.environ.update(environ)
 
 
 @dataclass(frozen=True)
@@ -119,4 +83,4 @@ def _load_object(path: str) -> dict[str, t.Any] | None:
     return content
 
 
-__all__ = ("DEFAULT_CONTEXT", "PEM_NAMES", "ContextStore", "acting_as", "client_directory", "current_name")
+__all__ = ("DEFAULT_CONTEXT", "PEM_NAMES", "ContextStore", "client_directory", "current_name")

@@ -429,14 +429,6 @@ certificates_for_socket = OptionError.text(
     "{address} is a unix socket, which never speaks TLS",
     "Leave out cert_path, or give a TCP address.",
 )
-unknown_user = OptionError.text(
-    "option owner", "this machine has no user {name}", "Create that user first, or name another one."
-)
-not_root = OptionError.text(
-    "option owner",
-    "only root can write into the store of another user, here {name}",
-    "Set become to true.",
-)
 unusable_store = OptionError.text(
     "{path}", "it cannot be used ({reason})", "Repair it, or move it away, and run again. Nothing was changed."
 )

@@ -61,9 +61,6 @@ OTHER = "other"  # something else answers
 # The statuses with which a server that takes everybody's connection refuses those without a certificate.
 REFUSALS = (400, 401, 403)
 
-# The largest answer that is read, in bytes.
-_LIMIT = 4 * 2**20
-
 # How long a connection is waited for, in seconds: a firewall that drops packets never answers.
 _CONNECT_WAIT = 3.0
 
@@ -218,12 +215,7 @@ def _get(transport: HttpTransport, progress: Progress, path: str) -> tuple[int, 
     progress.begin(f"GET {path}")
     response = transport.send("GET", path, None, {"User-Agent": "dockerfleet.remote_api"})
     progress.read()
-    body = b""
-    for piece in response.pieces():
-        body += piece
-        if len(body) > _LIMIT:
-            break
-    response.close()
+    body = response.peek()
     try:
         content = json.loads(body) if response.status == 200 else None
         # Its texts may have halves of surrogate pairs (RFC 8259, section 8.2), which can be written to no file.

@@ -20,6 +20,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.fai
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.sockets import Progress, open_socket
 
 _PIECE = 2**16
+# What peek() reads of an answer, in bytes. No engine's description of itself comes near it.
+_PEEK_LIMIT = 4 * 2**20
 
 
 class _Connection(http.client.HTTPConnection):
@@ -55,6 +57,16 @@ class HttpResponse:
         with explained(self._progress, OSError, http.client.HTTPException):
             while piece := read(_PIECE):
                 yield piece
+
+    def peek(self) -> bytes:
+        """Return the body, cut off after some 4 MiB: whoever answers need not be an engine. Raises EngineError."""
+        body = bytearray()
+        for piece in self.pieces():
+            body += piece
+            if len(body) > _PEEK_LIMIT:
+                break
+        self.close()
+        return bytes(body)
 
     def close(self) -> None:
         """Close the connection if some of the answer was not read: the next request needs a fresh one."""

@@ -230,7 +230,7 @@ def _ask(progress: Progress, path: str) -> tuple[int, bytes, dict[str, t.Any] | 
     try:
         response = transport.send("GET", path, None, {})
         progress.read()
-        return response.status, b"".join(response.pieces()), transport.certificate()
+        return response.status, response.peek(), transport.certificate()
     finally:
         transport.close()
 
@@ -243,7 +243,7 @@ def _check_information(name: str, connection: Connection) -> tuple[Check, dict[s
         return Check.failed(connection.address, name, exc), {}, None
     try:
         info = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         info = None
     if status != 200 or not isinstance(info, dict) or "ServerVersion" not in info:
         cause = f"status {status} with {body[:80]!r} is not an engine's answer"

@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._client_spec import CLIENTS, KEY_TYPES
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import require_absolute
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import deployment, profiles, store
 
 CERTIFICATE: dict[str, dict[str, t.Any]] = {
@@ -88,7 +89,13 @@ FILE_NAMES = {
 
 
 def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSpec:
-    """Return the spec that the options of the module certificate make up. Raises TlsError for unusable ones."""
+    """Return the spec that the options of the module certificate make up.
+
+    Raises TlsError for unusable ones, and FilesError for relative paths.
+    """
+    for name in ("directory", "key_path", "certificate_path", "ca_certificate_path"):
+        if options[name] is not None:
+            require_absolute(name, options[name])
     if options["directory"] is not None:
         paths = [os.path.join(options["directory"], name) for name in FILE_NAMES[options["usage"]]]
     else:

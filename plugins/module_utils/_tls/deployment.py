@@ -267,6 +267,12 @@ def plan(spec: CertificateSpec, now: datetime, *, generate_key: bool = True) -> 
     made, and there is no CSR for it; the changes show the CA bundle although a certificate is due. Raises
     RemoteApiError if the spec cannot be carried out.
     """
+    with store.acting_for(spec.paths, spec.access):
+        return _plan(spec, now, generate_key)
+
+
+def _plan(spec: CertificateSpec, now: datetime, generate_key: bool) -> CertificatePlan:
+    """Return the plan, see plan()."""
     spec = replace(spec, paths=store.resolve(spec.paths))
     stored = store.read(spec.paths)
     anchors, subject = stored.ca_certificates, spec.paths.ca_certificate
@@ -326,27 +332,32 @@ def write_waiting_key(found: CertificatePlan) -> None:
     """Write the plan's new key, if it has one, beside the key's path; directories are made. Raises FilesError."""
     if found.new_key is not None:
         _make_directories(found.spec)
-        store.write_waiting_key(found.spec.paths, found.new_key)
+        with store.acting_for(found.spec.paths, found.spec.access):
+            store.write_waiting_key(found.spec.paths, found.new_key)
 
 
 def apply(found: CertificatePlan) -> None:
     """Carry out the plan's changes together or not at all, and remove its leftovers. Raises RemoteApiError."""
     if found.changes:
         _make_directories(found.spec)
-        store.replace_together(found.changes)
-    store.remove(found.leftovers)
+    with store.acting_for(found.spec.paths, found.spec.access):
+        if found.changes:
+            store.replace_together(found.changes)
+        store.remove(found.leftovers)
 
 
 def _make_directories(spec: CertificateSpec) -> None:
     """Make the directories of the three files as far as they are missing. Raises FilesError."""
-    store.make_directories_for(spec.paths.all, spec.access.uid, spec.access.gid, spec.directory_mode)
+    with store.acting_for(spec.paths, spec.access):
+        store.make_directories_for(spec.paths.all, spec.access.uid, spec.access.gid, spec.directory_mode)
 
 
 @contextlib.contextmanager
 def locked(spec: CertificateSpec) -> t.Iterator[None]:
     """Keep other runs away from the key's directory, which is made if it is missing; see store.lock()."""
     _make_directories(spec)
-    with store.lock(os.path.dirname(os.path.realpath(spec.paths.key))):
+    directory = os.path.dirname(os.path.realpath(spec.paths.key))
+    with store.lock(directory, acting=lambda: store.acting_for(spec.paths, spec.access)):
         yield
 
 

@@ -14,6 +14,7 @@ import glob
 import grp
 import os
 import pwd
+import stat
 import time
 import typing as t
 from dataclasses import dataclass
@@ -24,12 +25,18 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     files_error,
     make_directories,
     missing_directories,
+    read_file,
     read_state,
     sync_directory,
     write_atomically,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, keys
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import (
+    acting_as,
+    change_owner,
+    may_redirect,
+)
 
 _NEW = ".new"  # a file that waits to take the place of the one without this suffix
 _OLD = ".old"  # what it took the place of, for as long as it may have to be put back
@@ -97,6 +104,18 @@ def access(owner: str | None, group: str | None, mode: str) -> Access:
     return Access(uid, gid, key_mode, key_mode | 0o444)
 
 
+def acting_for(paths: CertificatePaths, wanted: Access) -> contextlib.AbstractContextManager[None]:
+    """Return what has root work on the files with the rights of their owner-to-be, where that user has a hand in it.
+
+    The rule is may_redirect(): in a directory of the user's, root could be led anywhere. Where all directories are
+    root's, such as those of a server's certificate that is given to a system's user, root works itself, and gives the
+    files away through their descriptors. A directory that root has made there is the user's from then on. So this has
+    to be asked anew for each step. Raises UserError.
+    """
+    uid = wanted.uid
+    return acting_as(uid if uid is not None and any(may_redirect(path, uid) for path in paths.all) else None)
+
+
 def _check_links(path: str) -> None:
     """Raise TlsError if root were to follow a symbolic link that a user made: it could lead anywhere.
 
@@ -150,11 +169,11 @@ def _load_certificates(state: FileState | None, path: str) -> tuple[tuple[x509.C
 
 def _read_waiting_key(path: str) -> keys.PrivateKey | None:
     """Return the waiting key, unless anybody else could have read it or put it there. Raises FilesError."""
-    if os.path.islink(path):
-        return None
-    state = read_state(path)
-    private = state is not None and not state.mode & 0o077 and state.uid in (0, os.geteuid())
-    return _load_key(state)[0] if private else None
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return _load_key(read_state(path))[0]
+    return None
 
 
 def read(paths: CertificatePaths) -> StoredFiles:
@@ -174,11 +193,15 @@ def read(paths: CertificatePaths) -> StoredFiles:
 
 
 def make_directories_for(paths: t.Iterable[str], uid: int | None, gid: int | None, mode: int) -> None:
-    """Make the missing directories above the paths, with these bits, owner and group. Raises FilesError."""
-    for path in paths:
-        for directory in missing_directories(path):
-            make_directories(os.path.join(directory, ""), mode)
-            _set_access(directory, mode, uid, gid)
+    """Make the missing directories above the paths, with these bits, owner and group. Raises FilesError.
+
+    The lowest is given away first: in one that is the user's already, root would have to follow the user's entries.
+    """
+    missing = {directory for path in paths for directory in missing_directories(path)}
+    for directory in sorted(missing):
+        make_directories(os.path.join(directory, ""), mode)
+    for directory in sorted(missing, reverse=True):
+        _set_access(directory, mode, uid, gid, kind=os.O_DIRECTORY)
 
 
 def write_waiting_key(paths: CertificatePaths, content: bytes) -> None:
@@ -205,25 +228,31 @@ def _try_lock(path: str) -> int | None:
 
 
 @contextlib.contextmanager
-def lock(directory: str, timeout: float = 60.0) -> t.Iterator[None]:
+def lock(
+    directory: str,
+    timeout: float = 60.0,
+    acting: t.Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> t.Iterator[None]:
     """Keep other runs on this machine from changing the files in the directory at the same time.
 
+    ``acting`` gives the rights with which the lock is made and removed; the block has those it had.
     The lock is flock(2) on a file in the directory, which is removed afterwards; the system lifts that of a run that
     was killed. Raises TlsError when another run keeps it for ``timeout`` seconds, and FilesError.
     """
     path = os.path.join(directory, LOCK_FILE)
     deadline = time.monotonic() + timeout
     try:
-        while (descriptor := _try_lock(path)) is None:
-            if time.monotonic() > deadline:
-                raise errors.locked(path=path, seconds=f"{timeout:g}")
-            time.sleep(0.05)
+        with acting():
+            while (descriptor := _try_lock(path)) is None:
+                if time.monotonic() > deadline:
+                    raise errors.locked(path=path, seconds=f"{timeout:g}")
+                time.sleep(0.05)
     except OSError as exc:
         raise files_error(directory, "locked for this run", exc) from exc
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), acting():
             os.unlink(path)
         os.close(descriptor)
 
@@ -234,10 +263,30 @@ def _stage(change: Change) -> None:
     if os.path.islink(new):
         remove([new])
     uid, gid = change.uid, change.gid
-    if change.before is not None:
+    if change.before is not None and not _is_anothers(change):
         uid = change.before.uid if uid is None else uid
         gid = change.before.gid if gid is None else gid
     write_atomically(new, change.after or b"", mode=0o600 if change.mode is None else change.mode, uid=uid, gid=gid)
+
+
+def _is_anothers(change: Change) -> bool:
+    """Return whether the file belongs to another user, so that only a new one can have another owner or mode."""
+    return change.before is not None and os.geteuid() not in (0, change.before.uid)
+
+
+def _keep_old(path: str) -> None:
+    """Give the file, if there is one, a second name. Raises FilesError and OSError.
+
+    Of another user's file it is a copy: the kernel allows no second name (protected_hardlinks in proc_sys_fs(5)).
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + _OLD)
+    try:
+        os.link(path, path + _OLD)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        write_atomically(path + _OLD, read_file(path) or b"", mode=0o600)
 
 
 def _put_back(done: t.Sequence[str]) -> None:
@@ -265,7 +314,7 @@ def replace_together(changes: t.Sequence[Change]) -> None:
     A full disk shows before anything changes. When a name cannot be changed, those that were are changed back
     without needing space. Raises FilesError or TlsError; the bytes of all files are then as they were.
     """
-    paths = [one.path for one in changes if one.before is None or one.after != one.before.content]
+    paths = [one.path for one in changes if one.before is None or one.after != one.before.content or _is_anothers(one)]
     for change in changes:
         if change.path in paths:
             _stage(change)
@@ -273,10 +322,7 @@ def replace_together(changes: t.Sequence[Change]) -> None:
     current = ""
     try:
         for current in paths:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(current + _OLD)
-            with contextlib.suppress(FileNotFoundError):
-                os.link(current, current + _OLD)
+            _keep_old(current)
         for current in paths:
             os.replace(current + _NEW, current)
             done.append(current)
@@ -289,6 +335,7 @@ def replace_together(changes: t.Sequence[Change]) -> None:
     _forget_old(paths)
     for change in changes:
         if change.path not in paths and change.mode is not None:
+            _forget_old([change.path])  # a killed run may have left it
             _set_access(change.path, change.mode, change.uid, change.gid)
 
 
@@ -314,11 +361,22 @@ def remove(paths: t.Iterable[str]) -> None:
             raise files_error(path, "removed", exc) from exc
 
 
-def _set_access(path: str, mode: int, uid: int | None, gid: int | None) -> None:
-    """Give the file its mode, owner and group (None: left alone). Raises FilesError."""
+def _set_access(path: str, mode: int, uid: int | None, gid: int | None, *, kind: int = 0) -> None:
+    """Give the file (``kind`` O_DIRECTORY: the directory) its mode, owner and group (None: left alone).
+
+    What is changed is what was looked at: never the target of a link, nor a file that has a second name elsewhere.
+    Raises FilesError and TlsError.
+    """
     try:
-        os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid)
-        os.chmod(path, mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | kind)
+        try:
+            found = os.fstat(descriptor)
+            if not kind and not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+                raise errors.bad_place(path=path, cause="this is no regular file with this one name (hard link) alone")
+            change_owner(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
     except OSError as exc:
         raise files_error(path, "given its owner and mode", exc) from exc
 
@@ -329,6 +387,7 @@ __all__ = (
     "CertificatePaths",
     "StoredFiles",
     "access",
+    "acting_for",
     "leftovers",
     "lock",
     "make_directories_for",

@@ -114,6 +114,23 @@ def test_directories_are_made_as_far_as_they_are_missing(path: pathlib.Path, tmp
     make_directories(str(deep), 0o700)
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("", []), ("file", []), ("a/b/file", ["a", "a/b"]), ("./a/file", ["./a"]), ("../b/file", ["../b"])],
+)
+def test_a_relative_path_begins_in_the_working_directory(
+    name: str, missing: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search for what is missing must not go on above the path's beginning, where nothing ever is."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    dirname, steps = os.path.dirname, iter(range(20))
+    monkeypatch.setattr(os.path, "dirname", lambda path: (next(steps), dirname(path))[1])
+    assert missing_directories(name) == missing
+    make_directories(name, 0o700)
+    assert missing_directories(name) == []
+
+
 def test_directories_are_made_by_several_at_once(tmp_path: pathlib.Path) -> None:
     workers = 8
     together = threading.Barrier(workers)

@@ -75,6 +75,46 @@ def test_what_cannot_be_or_is_not_safe_is_refused(given: dict[str, Any], says: s
         _remote_api.check_options(options(**given))
 
 
+THEIRS = {"certificate": "/srv/tls.crt", "key": "/srv/tls.key", "ca": "company-ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"directory": "etc/docker-tls"}, "directory, etc/docker-tls"),
+        ({"options_file": "./default/docker"}, r"options_file, \./default/docker"),
+        ({"server_certificate": {**THEIRS, "certificate": "tls.crt"}}, r"server_certificate, certificate, tls\.crt"),
+        ({"server_certificate": {**THEIRS, "key": "tls.key"}}, r"server_certificate, key, tls\.key"),
+    ],
+)
+def test_a_relative_path_on_the_host_is_refused(given: dict[str, Any], option: str) -> None:
+    """The module and dockerd would each look for it in another directory."""
+    with pytest.raises(RemoteApiError, match=f"^{option}: this path on the host is relative"):
+        _remote_api.check_options(options(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"directory": "$ON_NO_HOST/tls"}, r"options, tlscacert, \$ON_NO_HOST/tls/ca\.pem"),
+        ({"options_file": "~nobody-here/docker"}, "path, ~nobody-here/docker"),
+        ({"daemon_options": {"config-file": "daemon.json"}}, r"options, config-file, daemon\.json"),
+    ],
+)
+def test_what_the_host_alone_can_expand_is_judged_there(given: dict[str, Any], option: str) -> None:
+    _remote_api.check_options(options(**given))
+    with pytest.raises(RemoteApiError, match=f"^{option}: this path on the host is relative"):
+        _remote_api.daemon_request(options(**given))
+
+
+def test_paths_on_the_controller_and_expanded_ones_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TLS", "/srv/tls")
+    given = {"server_certificate": THEIRS, "ca_path": "pki", "clients": [{"name": "a", "directory": "a"}]}
+    found = options(directory="$TLS", options_file="~/docker", **given)
+    assert _remote_api.check_options(found)
+    assert _remote_api.daemon_request(found).options["tlscacert"] == "/srv/tls/ca.pem"
+
+
 def test_plain_tcp_beyond_loopback_has_to_be_asked_for() -> None:
     listen = ["tcp://10.0.0.5:2375"]
     assert _remote_api.check_options(options(tls=False, allow_insecure=True, listen=listen)) == tuple(listen)

@@ -101,6 +101,12 @@ class FakeHost:
         self.service = Service(self.systemd, self.clock)
         self.journal = Journal("docker.service", str(root / "lib"), str(root / "units"))
 
+    @property
+    def engine(self) -> _Engine:
+        """The engine of the daemon that runs."""
+        assert self._engine is not None
+        return self._engine
+
     # --- time and the daemon
 
     def sleep(self, seconds: float) -> None:

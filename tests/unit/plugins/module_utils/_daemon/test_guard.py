@@ -20,14 +20,18 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.guard import guarded
 
 GUARDED = """
-import fcntl, os, pathlib, signal, sys, time
+import fcntl, os, pathlib, signal, sys, syslog, time
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.guard import guarded
 
 here, way = pathlib.Path(sys.argv[1]), sys.argv[2]
 lock = open(here / "lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 
+syslog.syslog = lambda priority, text: (here / "log").write_text(text + "\\n")
+
 def rescue():
+    if way == "odd":
+        raise KeyError("nobody expected this")
     for _again in range(600):
         if (here / "go").exists():
             break
@@ -114,6 +118,16 @@ def test_a_bug_is_rescued_too_and_shown(tmp_path: pathlib.Path) -> None:
     assert process.returncode == 1
     assert "KeyError: 'bug'" in said
     assert (tmp_path / "rescued").exists()
+
+
+def test_whatever_the_rescue_meets_is_in_the_systems_log(tmp_path: pathlib.Path) -> None:
+    """Also an error that nobody expected: there is no other place where it could be found."""
+    process = start(tmp_path, "odd")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert (tmp_path / "log").read_text() == "KeyError: 'nobody expected this'\n"
 
 
 def test_nothing_begins_where_no_process_can_be_started(tmp_path: pathlib.Path) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import with_activation_sockets
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.machine import Machine, planned
 
 SOCKET = "--host=unix:///var/run/docker.sock"
@@ -105,6 +106,50 @@ def test_another_file_with_the_variable_is_refused(machine: Machine) -> None:
     (machine.own.parent / "aaa.conf").write_text(f"[Service]\nEnvironmentFile={more}\n", encoding="ascii")
     with pytest.raises(DaemonError, match=f"{more}: it sets DOCKER_OPTS too"):
         machine.plan({"debug": True})
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ("UnsetEnvironment=A DOCKER_OPTS", "aaa.conf:2: UnsetEnvironment= names DOCKER_OPTS"),
+        ('UnsetEnvironment="DOCKER_OPTS=--debug"', "aaa.conf:2: UnsetEnvironment= names DOCKER_OPTS"),
+        ("PassEnvironment=DOCKER_OPTS", "aaa.conf:2: PassEnvironment= names DOCKER_OPTS"),
+        ("UnsetEnvironment=\nPassEnvironment=\nPassEnvironment=B DOCKER_OPTS", "aaa.conf:4: PassEnvironment= names"),
+    ],
+)
+def test_a_unit_that_keeps_the_variable_from_the_daemon_is_refused(machine: Machine, settings: str, where: str) -> None:
+    (machine.own.parent / "aaa.conf").write_text(f"[Service]\n{settings}\n", encoding="ascii")
+    with pytest.raises(DaemonError, match=where):
+        machine.plan({"debug": True})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "UnsetEnvironment=DOCKER_OPTS_OLD HTTP_PROXY",
+        "UnsetEnvironment=DOCKER_OPTS\nUnsetEnvironment=",
+        "PassEnvironment=DOCKER_OPTS\nPassEnvironment=\nPassEnvironment=HTTP_PROXY",
+    ],
+)
+def test_other_variables_may_be_kept_from_it(machine: Machine, settings: str) -> None:
+    (machine.own.parent / "aaa.conf").write_text(f"[Service]\n{settings}\n", encoding="ascii")
+    assert changed(machine.plan({"debug": True})) == ["options"]
+
+
+@pytest.mark.parametrize(
+    ("options", "request_", "says"),
+    [
+        ({}, {"path": "default/docker"}, "path, default/docker"),
+        ({}, {"daemon_json": "daemon.json"}, "daemon_json, daemon.json"),
+        *(({name: "tls/x.pem"}, {}, f"options, {name}, tls/x.pem") for name in ("tlscacert", "tlscert", "tlskey")),
+        ({"config-file": ["~/daemon.json"]}, {}, "options, config-file, ~/daemon.json"),
+    ],
+)
+def test_a_relative_path_is_refused(
+    machine: Machine, options: dict[str, Any], request_: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(RemoteApiError, match=f"^{says}: this path on the host is relative"):
+        machine.plan({"debug": True, **options}, **request_)
 
 
 def test_a_demanded_environment_file_has_to_be_there(machine: Machine) -> None:

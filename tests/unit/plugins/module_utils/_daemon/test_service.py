@@ -75,7 +75,7 @@ def test_a_socket_that_does_not_listen_starts_between_the_old_daemon_and_the_new
     """It refuses to start while the service runs, and the service cannot start without it."""
     host.socket_active = False
     host.service.restart(socket_activated=True, limit=30)
-    assert host.requests == [RESET, STOP, START_SOCKET, START]
+    assert host.requests == [RESET, STOP, RESET, START_SOCKET, START]
     host.sleep(START_TAKES)
     host.requests.clear()
     host.socket_active = False
@@ -200,7 +200,7 @@ def test_an_old_daemon_that_is_down_gets_its_socket_anew(host: FakeHost, active:
     host.stop()
     host.socket_active = active
     host.service.revive(host.settings(ACTIVATED), 30)
-    assert host.requests == [STOP_SOCKET, RESET, STOP, START_SOCKET, START]
+    assert host.requests == [STOP_SOCKET, RESET, STOP, RESET, START_SOCKET, START]
     assert (host.runs_with, host.socket_active) == (OLD, True)
 
 

@@ -64,6 +64,8 @@ def test_a_journal_is_condensed_to_what_matters(lines: list[str], matters: list[
         ("ActiveState=inactive\nJob=", False, True, False),
         ("ActiveState=inactive\nJob=0", False, True, False),
         ("ActiveState=failed\nJob=", False, True, False),
+        # A restart whose stop took too long: the start is still queued.
+        ("ActiveState=failed\nResult=timeout\nJob=12", False, False, True),
         ("ActiveState=deactivating\nMainPID=7\nJob=12", False, False, True),
         ("ActiveState=deactivating\nMainPID=7\nNRestarts=3", False, False, False),
     ],

@@ -19,6 +19,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
     NotRolledBackError,
     RolledBackError,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Undo
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Timing, Transaction
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -159,6 +160,51 @@ def test_a_daemon_that_does_not_see_its_containers_gets_its_old_files_back(
     with pytest.raises(RolledBackError, match=said):
         host.carry_out(host.whole_plan())
     assert (host.is_old, host.runs_with) == (True, OLD)
+
+
+def odd_answer(host: Host, step: str) -> None:
+    """Have the engine list containers without their IDs once it has started anew."""
+    if step == "daemon answers":
+        host.engine.containers = [{"Name": "a"}]
+
+
+def test_what_nobody_expected_is_undone_too(host: Host) -> None:
+    with pytest.raises(RolledBackError, match=r"^engine\.py, line [0-9]+: .*KeyError: 'Id'.*started again as before"):
+        host.carry_out(host.whole_plan(), report=lambda step: odd_answer(host, step))
+    assert host.is_old
+    assert host.runs_with == OLD
+
+
+def test_nor_does_it_keep_the_guard_from_undoing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "guarded", guarded_here)
+
+    def report(step: str) -> None:
+        odd_answer(host, step)
+        if step == "daemon answers":
+            raise Killed
+
+    host.carry_out(host.whole_plan(), report=report)
+    assert host.is_old
+    assert host.runs_with == OLD
+
+
+def test_nor_the_daemon_from_being_started_when_files_cannot_be_put_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put_back(undo: Undo) -> list[str]:
+        raise KeyError("nowhere")
+
+    monkeypatch.setattr(transaction, "put_back", put_back)
+    host.behaviours[NEW] = "dies"
+
+    def report(step: str) -> None:
+        if step == "restart begun":
+            host.options.write_bytes(OLD)
+
+    with pytest.raises(NotRolledBackError, match="KeyError: 'nowhere'"):
+        host.carry_out(host.whole_plan(), report=report)
+    assert host.runs_with == OLD
+    assert host.has_journal
 
 
 def test_containers_that_end_with_the_daemon_are_not_missed(host: Host) -> None:

@@ -87,6 +87,13 @@ def test_a_drop_in_may_set_the_command_anew() -> None:
     assert not one.reads("DOCKER_OPTS")
 
 
+def test_a_byte_order_mark_hides_nothing() -> None:
+    """An editor on Windows may have put it there; systemd reads over it."""
+    one = load(b"\xef\xbb\xbf" + DOCKER_CE, b"\xef\xbb\xbf[Service]\nExecStart=\nExecStart=/opt/dockerd -D\n")
+    assert one.words == ("/opt/dockerd", "-D")
+    assert (one.command.path, one.command.first_line) == ("/u1", 3)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -23,8 +23,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     TlsOptions,
     resolve,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import acting_as
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import OptionError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import acting_as
 
 DEFAULTS = {name: argument.get("default") for name, argument in ENGINE_ARGUMENTS.items()}
 

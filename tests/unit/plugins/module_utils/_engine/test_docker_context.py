@@ -25,7 +25,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import (
     ContextStore,
-    acting_as,
     client_directory,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.docker_context import (
@@ -36,6 +35,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.doc
     plan_removal,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._users import acting_as
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.killing import killed
 
 if t.TYPE_CHECKING:

@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.parameters import PASS_VARS
 
 # Each module of one request, or a few, with the least that it has to be told.
 MODULES: dict[str, dict[str, Any]] = {
@@ -112,3 +113,44 @@ def test_check_mode_of_engine_api(serve: Any, fake_engine: Any, method: str, sen
     assert [line for line, _body in played.requests] == ([f"{method} /v1.41/x"] if sent else [])
     assert result["status"] == 200  # what the documented changed_when looks at
     assert ("headers" in result) is sent
+
+
+# A module whose system log goes to its standard error.
+LOGGED = """
+import runpy, sys, syslog
+from ansible.module_utils import basic
+basic.has_journal = False
+syslog.syslog = lambda *words: print(*words, file=sys.stderr)
+runpy.run_module(sys.argv.pop(), run_name="__main__")
+"""
+
+
+def test_secrets_of_engine_api_are_neither_logged_nor_returned(serve: Any, fake_engine: Any) -> None:
+    """And what the engine answers is not hidden, though the request has the same words in it."""
+    answer = {"Name": "backend", "Internal": True, "Labels": {"team": "web"}}
+    played = fake_engine({"POST /x": answer})
+    params = {
+        "docker_host": serve(played).address, "method": "POST", "path": "/v1.41/x",
+        "headers": {"X-Registry-Auth": "s3cret-one", "authorization": "s3cret-two", "X-Plain": "web"},
+        "body": {"Name": "backend", "Internal": True, "password": "s3cret-3", "nested": [{"JoinToken": "s3cret-4"}]},
+    }  # fmt: skip
+    if "inject_invocation" in PASS_VARS:  # older versions of ansible-core always return it
+        params["_ansible_inject_invocation"] = True
+    name = "ansible_collections.dockerfleet.remote_api.plugins.modules.engine_api"
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGED, name],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": params}),
+        env={name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "Invoked with" in done.stderr, "the log is not where the test looks for it"
+    assert "s3cret" not in done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["json"] == answer
+    sent = result["invocation"]["module_args"]
+    assert (sent["path"], sent["headers"]["X-Plain"]) == ("/v1.41/x", "web")
+    ((_line, body),) = played.requests
+    assert json.loads(body) == params["body"]

@@ -182,6 +182,35 @@ def test_something_else_answers(
     assert "is not an engine's answer" in result["msg"]
 
 
+def test_answer_without_end_is_not_read_to_its_end(
+    serve: Any, server_context: Any, authority: Any, check: Any, host: Any
+) -> None:
+    """Whoever answers is no engine that is trusted yet, and must not fill the memory of the controller."""
+    sent = []
+
+    def handler(sock: socket.socket) -> None:
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        piece = b"x" * 2**20
+        for _number in range(64):
+            sock.sendall(piece)
+            sent.append(piece)
+
+    context = server_context(authority.issue("web", addresses=(host,)))
+    result = check(serve(handler, context=context, host=host).address, negative_checks=False)
+    assert failed(result) == ["info"]
+    assert "is not an engine's answer" in result["msg"]
+    assert len(sent) < 32
+
+
+def test_deeply_nested_answer_is_no_engine_s(
+    serve: Any, fake_engine: Any, server_context: Any, authority: Any, check: Any, host: Any
+) -> None:
+    context = server_context(authority.issue("web", addresses=(host,)))
+    engine = fake_engine({"GET /info": b"[" * 200_000})
+    assert failed(check(serve(engine, context=context, host=host).address, negative_checks=False)) == ["info"]
+
+
 @pytest.mark.parametrize("kind", ["engine", "silent", "other", "locked"])
 def test_insecure_port_is_open(
     engine: Any,
