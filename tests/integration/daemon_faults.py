@@ -15,9 +15,11 @@ OPTIONS = "/etc/default/docker"
 JSON = "/etc/docker/daemon.json"
 RECORD = "/var/lib/docker-remote-api/docker.service.original"
 OWN = "/etc/systemd/system/docker.service.d/zz-docker-remote-api.conf"
-ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+ENGINES = {"bullseye": "20.10", "bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+# Debian 11 and 12 have one version of the engine, so most rows leave out the former.
+MOST = ("bookworm", "trixie", "forky")
 # Rows about certificates meet each engine once, and each way of packaging. The other rows meet all pairs of these.
-CERTIFICATE_VARIANTS = {"bookworm": "docker-io", "trixie": "docker-ce", "forky": "docker-io"}
+CERTIFICATE_VARIANTS = {"bullseye": "docker-io", "bookworm": "docker-io", "trixie": "docker-ce", "forky": "docker-io"}
 
 REFUSED = "refused"  # nothing is changed
 UNDONE = "rolled back"  # something was changed and everything was put back
@@ -57,7 +59,7 @@ class Row:
     good_request: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     variants: tuple[str, ...] = ("docker-io", "docker-ce")
-    suites: tuple[str, ...] = tuple(ENGINES)
+    suites: tuple[str, ...] = MOST
     signal_at: int | str | None = None
     signal: int = signal.SIGKILL
     runs: int = 1
@@ -761,7 +763,7 @@ def _cut(outcome: str, step: str, **rest: Any) -> Row:
 
 CUTS = [
     # A daemon that serves TLS files made by hand, and one that was never told of any.
-    *(_cut(KILLED, step, variants=("docker-io",)) for step in [*FILE_STEPS, *RESTART_STEPS]),
+    *(_cut(KILLED, step, variants=("docker-io",), suites=tuple(ENGINES)) for step in [*FILE_STEPS, *RESTART_STEPS]),
     *(
         _cut(KILLED, step, fresh=True, variants=CE)
         for step in [*FILE_STEPS, f"{OWN} written", "systemd reloaded", *RESTART_STEPS]
@@ -790,7 +792,7 @@ def _removal(outcome: str, step: int, **rest: Any) -> Row:
 
 
 REMOVALS = [
-    *(_removal(KILLED, step) for step in range(1, 11)),
+    *(_removal(KILLED, step, suites=tuple(ENGINES)) for step in range(1, 11)),
     *(_removal(KILLED, step, variants=CE) for step in range(11, 13)),
     *(_removal(RESCUED, step, suites=("forky",)) for step in range(1, 11)),
 ]

@@ -19,12 +19,14 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration import pki
 from ansible_collections.dockerfleet.remote_api.tests.integration.daemon_faults import (
     CERTIFICATE,
+    CERTIFICATE_VARIANTS,
     DONE,
     DOUBLE_FAULT,
     DOWN,
     ENGINES,
     KEY,
     KILLED,
+    MOST,
     OPTIONS,
     REFUSED,
     RESCUED,
@@ -383,7 +385,11 @@ def check_files(row: Row, what: Mapping[str, Any]) -> None:
 
 
 def test_the_table_covers_what_it_has_to() -> None:
-    for suite in ENGINES:
+    for suite in MOST:
         for variant in ("docker-io", "docker-ce"):
             rows = [row for row in ROWS if row.runs_on(suite, variant)]
             assert len({row.name for row in rows}) == len(rows) >= 100
+    for suite in ENGINES:
+        killed = [row for row in ROWS if row.outcome == KILLED and row.runs_on(suite, CERTIFICATE_VARIANTS[suite])]
+        assert len([row for row in killed if row.absent]) >= 10
+        assert len([row for row in killed if row.certificate is not None and not row.absent]) >= 10
