@@ -105,9 +105,23 @@ def _leads_elsewhere(path: str, links: int) -> bool:
                 return True
             continue
         kept = not entry or (found.st_mode & stat.S_ISVTX and _is_roots(entry))
-        if not kept and os.access(place, os.W_OK, effective_ids=True):
+        if not kept and _may_write(place, found):
             return True
     return False
+
+
+def _may_write(place: str, found: os.stat_result) -> bool:
+    """Return whether the user that this process acts as may write to a directory of root's; ``found`` is its state.
+
+    Up to glibc 2.32, access(2) with effective IDs looks at the real ones in fact. With an ACL, the group's bits are the
+    most that it grants to anybody (acl(5)), so that it is taken to grant them to this user.
+    """
+    try:
+        has_acl = "system.posix_acl_access" in os.listxattr(place)
+    except OSError:  # a file system without such attributes
+        has_acl = False
+    in_group = found.st_gid in {os.getegid(), *os.getgroups()}
+    return bool(found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if in_group or has_acl else 0)))
 
 
 def _is_roots(path: str) -> bool:
