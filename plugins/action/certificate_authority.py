@@ -66,11 +66,16 @@ class ActionModule(ActionBase):
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         directory = _rotation.Directory(options["path"], options["passphrase"], options["ledger_dir"], spec)
         before, after = _rotation.carry_out(directory, options["phase"], now, self._task.check_mode)
-        reached = {*delivered, *(one["name"] for one in options["clients"]), *_issuing.client_folders(options["path"])}
+        path = options["path"]
+        reached = {*delivered, *(one["name"] for one in options["clients"]), *_issuing.client_folders(path)}
+        elsewhere = _rotation.clients_elsewhere(directory, after, now)
         return {
             "rotation_before": before.state,
             "rotation": after.state,
-            "clients_elsewhere": _rotation.clients_elsewhere(directory, after, reached, now),
+            "clients_reached": [f"{path}: {name}" for name in sorted(reached)],
+            "clients_elsewhere": [
+                {"id": f"{path}: {name}", "text": text} for name, text in elsewhere.items() if name not in reached
+            ],
             "host_moved": _rotation.has_moved_a_host(directory, after, now),
         }
 

@@ -118,7 +118,7 @@ def _may_write(place: str, found: os.stat_result) -> bool:
     """
     try:
         has_acl = "system.posix_acl_access" in os.listxattr(place)
-    except OSError:  # a file system without such attributes
+    except (AttributeError, OSError):  # a system other than Linux, or a file system without such attributes
         has_acl = False
     in_group = found.st_gid in {os.getegid(), *os.getgroups()}
     return bool(found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if in_group or has_acl else 0)))

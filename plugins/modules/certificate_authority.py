@@ -164,15 +164,30 @@ rotation:
   returned: success and O(phase) is given
   type: str
   sample: hosts
+clients_reached:
+  description:
+    - Clients whose files this task or a run of the role keeps up to date, each as the directory of the CA and the name.
+  returned: success and O(phase) is given
+  type: list
+  elements: str
+  sample: ["/srv/fleet/.docker_remote_api: admin"]
 clients_elsewhere:
   description:
-    - Clients with a valid certificate whose files no run keeps up to date, while RV(rotation) is V(hosts). Hand out
+    - Clients with a valid certificate that are not in RV(clients_reached), while RV(rotation) is V(hosts). Hand out
       C(ca.pem) to them before the first host is moved, or they refuse it.
     - Copies that somebody made of a client's files are not known here.
   returned: success and O(phase) is given
   type: list
-  elements: str
-  sample: ["client ci (until 2027-03-01T17:00:00Z, /srv/fleet/.docker_remote_api/issued/4C6E0D.pem)"]
+  elements: dict
+  contains:
+    id:
+      description: The client, as in RV(clients_reached).
+      type: str
+      sample: "/srv/fleet/.docker_remote_api: ci"
+    text:
+      description: The client, the end of its certificate, and its file in the ledger.
+      type: str
+      sample: "client ci (until 2027-03-01T17:00:00Z, /srv/fleet/.docker_remote_api/issued/4C6E0D.pem)"
 host_moved:
   description: Whether a server has a valid certificate of the new authority.
   returned: success and O(phase) is given

@@ -204,29 +204,24 @@ def _is_of(entry: _Entry, authorities: t.Sequence[x509.Certificate]) -> bool:
     return certificates.find_anchor([entry.certificate], authorities) is not None
 
 
-def _named(needing: t.Mapping[tuple[str, str], t.Sequence[_Entry]]) -> list[str]:
-    """Return a text for each owner: usage, common name, when the last certificate ends, and the files."""
-    return [
-        f"{usage} {name} (until {max(certificates.iso(certificates.not_after(one.certificate)) for one in those)}, "
-        f"{', '.join(one.file for one in those)})"
-        for (usage, name), those in needing.items()
-    ]
+def _describe(usage: str, name: str, those: t.Sequence[_Entry]) -> str:
+    """Return the owner's usage and common name, when the last of the certificates ends, and the files."""
+    end = max(certificates.iso(certificates.not_after(one.certificate)) for one in those)
+    return f"{usage} {name} (until {end}, {', '.join(one.file for one in those)})"
 
 
 def needed_by(directory: Directory, rotation: Rotation, usages: t.Container[str], now: datetime) -> list[str]:
     """Return who has a valid certificate of the old CA and none of the new one, with its end and its file."""
-    return _named(_needing(directory, rotation, usages, now))
+    return [_describe(*owner, those) for owner, those in _needing(directory, rotation, usages, now).items()]
 
 
-def clients_elsewhere(directory: Directory, rotation: Rotation, reached: t.Container[str], now: datetime) -> list[str]:
-    """Return the clients in the ledger that have to be told of the new CA by hand before the first host is moved.
+def clients_elsewhere(directory: Directory, rotation: Rotation, now: datetime) -> dict[str, str]:
+    """Return the clients in the ledger that have to trust the new CA before the first host is moved: name -> text.
 
-    ``reached`` are the names of those whose files are kept up to date by each run.
+    Those whose files each run keeps up to date do so already, which this does not know.
     """
-    if rotation.state != HOSTS:
-        return []
-    needing = _needing(directory, rotation, ("client",), now)
-    return _named({key: those for key, those in needing.items() if key[1] not in reached})
+    needing = _needing(directory, rotation, ("client",), now) if rotation.state == HOSTS else {}
+    return {name: _describe(usage, name, those) for (usage, name), those in needing.items()}
 
 
 def has_moved_a_host(directory: Directory, rotation: Rotation, now: datetime) -> bool:

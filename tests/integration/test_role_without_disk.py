@@ -191,8 +191,18 @@ def test_a_ledger_is_kept_where_it_is_asked_for(
     ledger = ansible.directory / "ledger"
     # A client with a key of its own needs no disk here, either.
     client = {"name": "self", "host": host.name, "directory": "/root/self", "context": "self"}
-    more = {"docker_remote_api_server_names": ["db.example.com"], "docker_remote_api_clients": [client]}
-    done = secure(ansible, host, authority, docker_remote_api_ledger_dir=str(ledger), **more)
+    more: dict[str, Any] = {
+        "docker_remote_api_server_names": ["db.example.com"],
+        "docker_remote_api_clients": [client],
+    }
+    more["docker_remote_api_ledger_dir"] = str(ledger)
+    before = host.sh("md5sum /etc/docker/* /etc/default/docker")
+    foreseen = secure(ansible, host, authority, "--check", **more)
+    assert foreseen.rc == 0, foreseen.output
+    assert foreseen.changed(host) > 0
+    assert (host.sh("md5sum /etc/docker/* /etc/default/docker"), ledger.exists()) == (before, False)
+    assert host.sh("ls /root/self 2>/dev/null || echo none") == "none"
+    done = secure(ansible, host, authority, **more)
     assert done.rc == 0, done.output
     issued = {host.read(CERTIFICATE), host.read("/root/self/cert.pem")}
     assert {copy.read_text() for copy in ledger.iterdir()} == issued

@@ -22,9 +22,9 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
-def issue(stage: Stage, *extra: str, more: dict[str, dict[str, str]] | None = None) -> Run:
+def issue(stage: Stage, *extra: str, more: dict[str, dict[str, str]] | None = None, check: tuple[str, ...] = ()) -> Run:
     """Run the playbook with the extra variables, and with more hosts than two that are not there."""
-    arguments = [word for one in extra for word in ("-e", one)]
+    arguments = [*check, *(word for one in extra for word in ("-e", one))]
     variables = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
     hosts: dict[str, dict[str, Any]] = {"web1": ABSENT, "web2": ABSENT, **(more or {})}
     playbook = "dockerfleet.remote_api.client"
@@ -54,6 +54,18 @@ def test_a_client_for_a_working_day(stage: Stage) -> None:
     assert issue(stage, "name=bob", "days=3", f"directory={elsewhere}").rc == 0
     assert openssl("verify", "-CAfile", stage.pki / "ca.pem", elsewhere / "cert.pem").endswith(": OK\n")
     assert not (stage.pki / "clients/bob").exists()
+
+
+def test_check_mode_says_what_would_be_issued(stage: Stage) -> None:
+    stage.play(authority(), variables=ABSENT)
+    before, folder = stage.files(), stage.path / "machine/docker"
+    here = issue(stage, "name=alice", "hours=8", check=("--check", "--diff"))
+    there = issue(stage, "name=ci", "host=build", f"directory={folder}", more={"build": HERE}, check=("--check",))
+    for done in (here, there):
+        assert (done.rc, done.changed("web1")) == (0, 1), done.output
+    assert "alice" in here.output
+    assert stage.files() == before
+    assert not folder.parent.exists()
 
 
 def test_what_is_missing_or_wrong_is_told_before_anything_is_made(stage: Stage) -> None:

@@ -80,6 +80,9 @@ def test_clients_elsewhere_are_named_before_the_first_host_is_moved(stage: Stage
     said = " ".join(started.output.split())
     assert started.rc == 0, started.output
     assert "elsewhere, and to client ci (until " in said
+    # One host lists it, and so each run sees to it.
+    listed = f'docker_remote_api_clients=[{{"name":"ci","directory":"{elsewhere}"}}]'
+    assert "client ci" not in rotate(stage, "-e", "phase=start", web2=dict([listed.split("=", 1)])).output
     assert "Pause scheduled runs of the playbook secure until then" in said
 
 
