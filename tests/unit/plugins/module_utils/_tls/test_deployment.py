@@ -367,9 +367,9 @@ def test_owners_can_be_names() -> None:
 
 
 def test_unknown_owners_are_refused() -> None:
-    with pytest.raises(TlsError, match="owner: no-such-user: this machine knows none"):
+    with pytest.raises(TlsError, match="owner: no-such-user: it does not exist on this machine"):
         store.access("no-such-user", None, "0400")
-    with pytest.raises(TlsError, match="group: no-such-group: this machine knows none"):
+    with pytest.raises(TlsError, match="group: no-such-group: it does not exist on this machine"):
         store.access(None, "no-such-group", "0400")
 
 
