@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the dockerfleet maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role in a play of its own, with hosts that answer that nothing is due: who sees to the clients, and its cost."""
+"""The role in a play of its own, and the playbook, where hosts answer that nothing is due: who sees to the clients."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
 ROLE = "dockerfleet.remote_api.docker_remote_api"
+SECURE = "dockerfleet.remote_api.secure"
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
 def play(stage: Stage, hosts: dict[str, dict[str, Any]], *arguments: str, **keywords: Any) -> Run:
     """Run the role on hosts that answer by themselves, each with its variables. ``build`` is a machine besides them."""
+    alone = [{"hosts": "docker_hosts:!build", "gather_facts": False, "roles": [{"role": ROLE}], **keywords}]
+    return run(stage, alone, hosts, *arguments)
+
+
+def run(stage: Stage, playbook: str | list[dict[str, Any]], hosts: dict[str, dict[str, Any]], *arguments: str) -> Run:
+    """Run a playbook as play() does."""
     answering = {**settled(stage), "docker_remote_api_verify_from": "none"}
     return stage.ansible.playbook(
-        [{"hosts": "docker_hosts:!build", "gather_facts": False, "roles": [{"role": ROLE}], **keywords}],
+        playbook,
         (),
         *arguments,
         variables={"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE},
@@ -69,6 +76,21 @@ def test_each_list_of_clients_is_seen_to(stage: Stage, serial: str | int) -> Non
         assert is_client_of(pki, folder(stage, name)), name
     again = play(stage, hosts, serial=serial)
     assert (again.rc, sum(again.changed(name) for name in hosts)) == (0, 0), again.output
+
+
+def test_the_playbook_sees_to_each_list_of_clients(stage: Stage) -> None:
+    other = stage.path / "other"
+    hosts = {
+        "plain": {"docker_remote_api_tls": False},
+        "web1": client(stage, "ci"),
+        "db1": client(stage, "backup"),
+        "lab1": {**client(stage, "student"), "docker_remote_api_pki_dir": str(other)},
+    }
+    # become would need sudo, which not every machine has.
+    done = run(stage, SECURE, hosts, "-e", "target=docker_hosts:!build", "-e", "ansible_become=false")
+    assert done.rc == 0, done.output
+    for name, pki in (("ci", stage.pki), ("backup", stage.pki), ("student", other)):
+        assert is_client_of(pki, folder(stage, name)), name
 
 
 def test_a_host_that_is_away_keeps_no_client_waiting(stage: Stage) -> None:
