@@ -84,7 +84,7 @@ def may_redirect(path: str, uid: int) -> bool:
     if uid == 0 or os.geteuid() != 0:
         return False
     with acting_as(uid):
-        return any(_leads_elsewhere(one, _MOST_LINKS) for one in {os.path.abspath(path), os.path.realpath(path)})
+        return any(_leads_elsewhere(one, _MOST_LINKS) for one in (os.path.abspath(path), os.path.realpath(path)))
 
 
 def _leads_elsewhere(path: str, links: int) -> bool:

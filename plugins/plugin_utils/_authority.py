@@ -256,10 +256,20 @@ def _check_dates(certificate: x509.Certificate, path: str, now: datetime) -> Non
 
 
 def _present(path: str) -> tuple[bytes | None, bytes | None]:
-    """Return what is in the key's and in the certificate's file, None for a missing one. Raises RemoteApiError."""
+    """Return what is in the key's and in the certificate's file, None for a missing one. Raises RemoteApiError.
+
+    The two belong together, also while another run replaces the CA: its steps change the certificates before the key
+    or after it, so that the key between two equal readings of the certificates is one of theirs.
+    """
     if os.path.lexists(path) and not os.path.isdir(path):
         raise errors.bad_place(path=path, cause="this is not a directory")
-    return read_file(os.path.join(path, KEY_FILE)), read_file(os.path.join(path, CERTIFICATE_FILE))
+    certificate_path = os.path.join(path, CERTIFICATE_FILE)
+    certificate = read_file(certificate_path)
+    while True:
+        key, again = read_file(os.path.join(path, KEY_FILE)), read_file(certificate_path)
+        if again == certificate:
+            return key, certificate
+        certificate = again
 
 
 def exists(path: str) -> bool:

@@ -330,20 +330,22 @@ def _is_due(directory: Directory, rotation: Rotation, phase: str, now: datetime)
 def carry_out(directory: Directory, phase: str, now: datetime, check_mode: bool) -> tuple[Rotation, Rotation]:
     """Do the steps of a phase that are still to be done; return how far the replacement was, and how far it is.
 
-    ``now`` is the controller's time, UTC and aware. Of several runs at once, one does them (store.lock()). Raises
-    RemoteApiError before anything is changed: if the phase comes too early, or somebody still needs the old CA.
+    ``now`` is the controller's time, UTC and aware. Of several runs at once, one does them while the others wait
+    (store.lock()): what they would read meanwhile need not fit together. Raises RemoteApiError before anything is
+    changed: if the phase comes too early, or somebody still needs the old CA.
     """
     _authority.check_spec(directory.spec)
-    before = read(directory.path, directory.passphrase)
-    if not _is_due(directory, before, phase, now):
-        return before, before
     if check_mode:
+        before = read(directory.path, directory.passphrase)
+        if not _is_due(directory, before, phase, now):
+            return before, before
         path = directory.file(_authority.CERTIFICATE_FILE)
         old = before.old or certificates.load_bundle(read_file(path) or b"", path)
         return before, Rotation(PHASES[phase], old, before.new)
+    if not _authority.exists(directory.path):
+        raise errors.not_there(path=directory.path)
     with store.lock(directory.path):
         before = after = read(directory.path, directory.passphrase)
-        # Another run may have done it since.
         if _is_due(directory, before, phase, now):
             while after.state in _BEGINS[phase]:
                 _STEPS[after.state](directory, after, now)

@@ -59,7 +59,7 @@ def check_addresses(addresses: t.Sequence[ListenAddress], pid: int) -> None:
             _check_on_host(address, family, packed)
             _check_overlap(address, packed, planned)
             planned.append((address, packed))
-            inodes = [inode for port, other, inode in listening if port == address.port and _is_same(other, packed)]
+            inodes = [inode for port, held, inode in listening if port == address.port and _is_same(packed, held)]
             holder = _holder(inodes, pid)
             if holder:
                 raise errors.port_taken(address=f"tcp://{_text(address)}", holder=holder)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import shutil
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -316,6 +318,27 @@ def test_a_client_that_nobody_lists_any_more_comes_to_trust_both(pki: Path) -> N
     assert contents(pki / "clients/alice") == {
         name.rpartition("/")[2]: text for name, text in kept.items() if "/alice/" in name
     }
+
+
+def test_all_of_several_runs_at_once_carry_out_the_phase(pki: Path) -> None:
+    """As the forks of a play do, one for each host: one does the steps, and no other meets them half done."""
+    runs = """
+import sys
+from datetime import UTC, datetime
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
+spec = _authority.AuthoritySpec("CA", 365, "ecdsa_p256")
+directory = _rotation.Directory(sys.argv[1], sys.argv[2], None, spec)
+sys.stdin.readline()
+_before, after = _rotation.carry_out(directory, "now", datetime.now(UTC), False)
+print(after.state)
+"""
+    words = [sys.executable, "-c", runs, str(pki), PASSPHRASE]
+    started = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _run in range(8)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0].strip() for process in started] == ["retired"] * 8
 
 
 def test_the_old_key_stays_until_each_host_of_the_ledger_was_moved(pki: Path) -> None:
