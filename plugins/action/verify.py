@@ -20,6 +20,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_
     parse_lists,
     path_here,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._local_paths import absolute_on_controller
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import verify_from_here
 
 # What must not leave the controller.
@@ -41,7 +42,8 @@ class ActionModule(ActionBase):
             params = checked_options(VERIFY_ARGUMENTS, {}, self._task.args)
             if params["run_on"] == "host":
                 given = parse_lists(VERIFY_ARGUMENTS, self._task.args)
-                args = {name: value for name, value in given.items() if name not in _SECRETS}
+                args = absolute_on_controller(self, given, PATH_OPTIONS)
+                args = {name: value for name, value in args.items() if name not in _SECRETS}
                 return {**result, **self._execute_module("dockerfleet.remote_api.verify", args, task_vars=task_vars)}
             library.require(sys.executable)
             for name in PATH_OPTIONS:

@@ -69,9 +69,8 @@ requirements:
 notes:
   - Files and environment variables are those of the machine where the task runs. Use C(delegate_to=localhost) for
     certificates that are on the controller.
-  - A relative path in O(ca_path), O(client_cert), O(client_key), or O(cert_path) is refused, since a module cannot know
-    where the playbook is. Begin it with V({{ playbook_dir }}) or V({{ inventory_dir }}). Only in
-    M(dockerfleet.remote_api.verify), when it runs on the controller, it begins where Ansible's own relative paths do.
+  - A relative path, as in O(cert_path), begins where Ansible's own do, at the playbook, if the task runs on the
+    controller. On other machines it is refused.
   - In a delegated task, C(ansible_host) is that of the machine it is delegated to, so that V(tcp://{{ ansible_host
     }}:2376) may mean the controller. The address of the host is
     V({{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}).

@@ -42,7 +42,8 @@ options:
   cert_path:
     description:
       - A directory with C(ca.pem), C(cert.pem), and C(key.pem), on the machine where the task runs.
-        The path is absolute. They are copied into the store. When they are renewed, run this again.
+        They are copied into the store. When they are renewed, run this again.
+      - A relative path begins at the playbook if the task runs on the controller, and is refused on other machines.
       - If it is not set, the context has no certificates, and the docker client speaks plain HTTP to a TCP address.
     type: path
   state:

@@ -61,6 +61,7 @@ options:
     description:
       - The file to send as the body, such as a tar archive to build or load an image from.
       - It is sent piece by piece, so that its size does not matter. O(timeout) then limits each pause.
+      - If it is relative, see the note on relative paths.
       - Its type is C(application/x-tar), unless O(headers) has a C(Content-Type).
     type: path
   headers:
@@ -77,6 +78,7 @@ options:
     description:
       - The file to write the answer to, for answers that are large or no text. It is written as the answer comes, and
         put in its place when it is complete. Only its owner may read it.
+      - If it is relative, see the note on relative paths.
       - O(timeout) then limits each pause of the engine, not the whole transfer.
       - In check mode the answer is read, but the file is not written.
     type: path
@@ -125,7 +127,7 @@ EXAMPLES = r"""
     path: /build
     query:
       t: app:1.0
-    src: app.tar
+    src: /root/app.tar
 
 - name: See what happens within ten seconds
   dockerfleet.remote_api.engine_api:
@@ -181,9 +183,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
+    ENGINE_ARGUMENTS,
+    require_absolute,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.raw import Request, download, send
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 ARGUMENTS = {
     **ENGINE_ARGUMENTS,
@@ -227,6 +233,10 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, mutually_exclusive=[["body", "src"]], supports_check_mode=True)
     params = module.params
     request = take_request(module)
+    try:
+        require_absolute(params, ("src", "dest"))
+    except RemoteApiError as exc:
+        module.fail_json(msg=str(exc), can_talk_to_engine=False)
     if module.check_mode and not request.reads:
         status = (request.accept or [200])[0]
         module.exit_json(changed=True, status=status, msg=f"{request.method} {request.path} is not sent in check mode.")

@@ -38,7 +38,7 @@ EXAMPLES = r"""
 - name: Ask the same engine from the controller, over TLS
   dockerfleet.remote_api.engine_info:
     docker_host: tcp://{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}:2376
-    cert_path: "{{ playbook_dir }}/pki/clients/admin"
+    cert_path: pki/clients/admin
   delegate_to: localhost
   register: engine
 

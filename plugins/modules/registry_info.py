@@ -69,8 +69,8 @@ options:
         token server and after a redirect, so it may have to hold several.
       - If it is not set, the authorities of the system are trusted. Docker's C(/etc/docker/certs.d) is not looked at;
         name its file here.
-      - This path, and those of O(client_cert) and O(client_key), have to be absolute, such as one that begins with
-        V({{ playbook_dir }}).
+      - A relative path, here and in O(client_cert) and O(client_key), begins at the playbook if the task runs on the
+        controller. On other machines it is refused.
     type: path
   client_cert:
     description: The file with the client's certificate, for the registry itself. Needs O(client_key).

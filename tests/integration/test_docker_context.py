@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""docker_context, judged by the docker clients of the oldest and the newest engine in the lab."""
+"""docker_context, judged by the docker clients of all engines in the lab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.engine_support import Pki, named, play, secure
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Ansible, Host, Lab, Run
 
-SUITES = ("bullseye", "forky")
+SUITES = ("bullseye", "bookworm", "trixie", "forky")
 FILES = "/etc/client"
 LIST = "docker context ls --format '{{ '{{.Name}} {{.Current}} {{.DockerEndpoint}}' }}'"
 NAME = "docker info --format '{{ '{{.Name}}' }}'"

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
+import shutil
 import textwrap
 from typing import Any
 
@@ -119,15 +121,40 @@ def test_delegated_task_asks_the_host_of_the_inventory(host: Host, module_ansibl
         plays = play(examples("engine_info"))
     else:
         plays = yaml.safe_load(snippets()[source])
-        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = (
-            "{{ playbook_dir }}/pki/clients/admin"
-        )
+        plays[0]["module_defaults"]["group/dockerfleet.remote_api.engine"]["cert_path"] = "pki/clients/admin"
     done = module_ansible.playbook(plays, [], variables=variables, host_variables={host.address: {}})
     assert done.rc == 0, done.output
     answers = [task["result"] for task in done.of(host.address) if task["action"].startswith("dockerfleet.")]
     assert answers
     for answer in answers:
         assert answer.get("info", {"Name": host.name})["Name"] == host.name
+
+
+def test_files_of_the_controller_are_found_at_the_playbook(host: Host, module_ansible: Ansible) -> None:
+    """On the host itself, where the playbook is not, the same task is refused."""
+    folder = module_ansible.directory / "beside"
+    (folder / "files").mkdir(parents=True)
+    (folder / "files/admin").symlink_to(module_ansible.directory / "pki/clients/admin")
+    shutil.copyfile(module_ansible.directory / "pki/ca.pem", folder / "files/ca.pem")
+    saved = host.exec("sh", "-c", "docker save lab/busybox:1 | base64 -w0").stdout
+    (folder / "files/image.tar").write_bytes(base64.b64decode(saved))
+    at = {"docker_host": f"tcp://{host.address}:2376", "ca_path": "files/ca.pem", "cert_path": "files/admin"}
+    load = {"path": "/images/load", "method": "POST", "src": "files/image.tar", "dest": "files/answer.json"}
+    task = {"dockerfleet.remote_api.engine_api": {**at, **load}}
+    (folder / "site.yml").write_text(json.dumps(play([{**task, "delegate_to": "localhost"}])))
+    host.sh("docker rmi -f lab/busybox:1")
+    done = module_ansible.playbook(str(folder / "site.yml"), [host])
+    assert done.rc == 0, done.output
+    assert "lab/busybox:1" in (folder / "files/answer.json").read_text()
+    host.sh("docker image inspect lab/busybox:1")
+
+    refused = module_ansible.playbook(play([task]), [host])
+    (message,) = refused.messages(host)
+    assert message.startswith("option src: files/image.tar is a relative path")
+    assert host.name in message
+    refused = module_ansible.playbook(play([{"dockerfleet.remote_api.engine_api": {**at, "path": "/info"}}]), [host])
+    (message,) = refused.messages(host)
+    assert message.startswith("option ca_path: files/ca.pem is a relative path")
 
 
 def test_examples_of_container_info(host: Host, module_ansible: Ansible) -> None:

@@ -4,8 +4,8 @@
 
 """registry_info against Debian's docker-registry: with a password, with tokens, with client certificates.
 
-The registries run on this machine. The module asks them from here and from hosts of the lab with the oldest and the
-newest Python and requests. What it says is compared with what curl and openssl say.
+The registries run on this machine. The module asks them from here and from hosts of the lab with the
+Python and requests of each suite. What it says is compared with what curl and openssl say.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 # More than fit on one of the registry's pages, which have a hundred.
 MANY = 230
 HERE = "here"
+HOSTS = {"reg-old": "bullseye", "reg-12": "bookworm", "reg-13": "trixie", "reg-new": "forky"}
 
 
 @dataclass(frozen=True)
@@ -180,14 +181,14 @@ def push(url: str, repository: str, folder: Path) -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> dict[str, Host]:
-    return lab.hosts({"regold": ("bullseye", "docker-io"), "regnew": ("forky", "docker-io")})
+    return lab.hosts({name: (suite, "docker-io") for name, suite in HOSTS.items()})
 
 
 @pytest.fixture(scope="module")
 def world(hosts: dict[str, Host], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Run four registries with one storage, and a token server."""
     folder = tmp_path_factory.mktemp("registry")
-    (route,) = json.loads(run("ip", "-json", "route", "get", hosts["regold"].address).stdout)
+    (route,) = json.loads(run("ip", "-json", "route", "get", hosts["reg-old"].address).stdout)
     address = route["prefsrc"]
     pki = Pki.make(folder / "pki", "Registry CA")
     pki.issue("server", f"subjectAltName = DNS:localhost, IP:127.0.0.1, IP:{address}\n")
@@ -296,7 +297,7 @@ def done(hosts: dict[str, Host], world: World, module_ansible: Ansible) -> Run:
     return done
 
 
-@pytest.fixture(params=[HERE, "regold", "regnew"])
+@pytest.fixture(params=[HERE, *HOSTS])
 def told(request: pytest.FixtureRequest, done: Run, hosts: dict[str, Host]) -> dict[str, Any]:
     """Return the results of one machine by the tasks' names."""
     return named(done.of(HERE if request.param == HERE else hosts[request.param]))

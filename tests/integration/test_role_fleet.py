@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -285,3 +286,26 @@ def test_renewal_replaces_the_certificate_keeps_the_key_and_restarts(fleet: Flee
     assert host.sh("md5sum /etc/docker/server-key.pem") == key
     assert host.starts() != starts
     docker(host, fleet.pki, "info")
+
+
+def test_the_plain_variant_starts_at_once_and_stays_on_loopback(fleet: Fleet, module_ansible: Ansible) -> None:
+    """It comes last, for no host has TLS afterwards."""
+    plain = {"docker_remote_api_tls": False, "docker_remote_api_serial": ["100%"]}
+    done = module_ansible.playbook(SECURE, fleet.hosts.values(), variables=plain)
+    assert done.rc == 0, done.output
+    for host in fleet.hosts.values():
+        assert host.sh("curl -sS http://127.0.0.1:2375/_ping") == "OK"
+        assert curl(host, scheme="http", port=2375)[0] == 7
+        assert curl(host)[0] == 7
+    again = module_ansible.playbook(SECURE, fleet.hosts.values(), variables=plain)
+    assert {again.changed(host) for host in fleet.hosts.values()} == {0}, again.output
+    # On other addresses, engines since 20.10 announce that they will refuse this, and wait for 15 s, unless told to.
+    for_all = {"docker_remote_api_listen": ["tcp://0.0.0.0:2375"], "docker_remote_api_allow_insecure": True}
+    done = module_ansible.playbook(SECURE, fleet.hosts.values(), variables={**plain, **for_all})
+    assert done.rc == 0, done.output
+    for host in fleet.hosts.values():
+        assert curl(host, scheme="http", port=2375)[0] == 0
+        invocation = host.sh("systemctl show --value --property InvocationID docker")
+        said = host.sh(f"journalctl --no-pager --output=cat _SYSTEMD_INVOCATION_ID={invocation}")
+        assert "0.0.0.0:2375" in said
+        assert not re.search("explicitly specifying|intentionally|is deprecated|will be removed", said), said

@@ -29,8 +29,15 @@ CERTIFICATE = "/etc/docker/server-cert.pem"
 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> dict[str, Host]:
-    """Give two hosts, for two controllers."""
-    return lab.hosts({"slice-1": ("bullseye", "docker-io"), "slice-2": ("forky", "docker-ce")})
+    """Give four hosts, for as many controllers."""
+    return lab.hosts(
+        {
+            "slice-1": ("bullseye", "docker-io"),
+            "slice-2": ("forky", "docker-ce"),
+            "slice-3": ("bookworm", "docker-io"),
+            "slice-4": ("trixie", "docker-io"),
+        }
+    )
 
 
 # What a container of an execution environment starts with. /run is in memory, everything else on its disk.
@@ -162,24 +169,24 @@ def secure(one: Ansible, host: Host, authority: dict[str, str], *arguments: str,
     return one.playbook(SECURE, [host], *arguments, variables={**CREDENTIAL, **variables}, env=env)
 
 
-def test_two_controllers_share_a_ca_that_is_on_no_disk(
+def test_four_controllers_share_a_ca_that_is_on_no_disk(
     hosts: dict[str, Host], authority: dict[str, str], ansible: Ansible, tmp_path: Path
 ) -> None:
-    pair = [(controller(tmp_path, number, ansible), host) for number, host in enumerate(hosts.values(), 1)]
-    watch = [one.directory for one, _host in pair]
+    pairs = [(controller(tmp_path, number, ansible), host) for number, host in enumerate(hosts.values(), 1)]
+    watch = [one.directory for one, _host in pairs]
     with watched(watch, authority["FLEET_CA_KEY"]) as found:
-        with ThreadPoolExecutor(2) as pool:
-            both = [pool.submit(secure, one, host, authority, "--diff", "-vvv") for one, host in pair]
-            first = [running.result() for running in both]
-        again = secure(pair[0][0], pair[0][1], authority)
+        with ThreadPoolExecutor(len(pairs)) as pool:
+            runs = [pool.submit(secure, one, host, authority, "--diff", "-vvv") for one, host in pairs]
+            first = [running.result() for running in runs]
+        again = secure(pairs[0][0], pairs[0][1], authority)
     assert found == set()
-    assert [done.rc for done in first] == [0, 0], [done.output for done in first]
-    assert again.changed(pair[0][1]) == 0
+    assert [done.rc for done in first] == [0] * len(hosts), [done.output for done in first]
+    assert again.changed(pairs[0][1]) == 0
     for done in first:
         assert authority["FLEET_CA_KEY"].splitlines()[1] not in done.output
     serials = [served_serial(host, authority, tmp_path) for host in hosts.values()]
-    assert len(set(serials)) == 2
-    for one, host in pair:
+    assert len(set(serials)) == len(hosts)
+    for one, host in pairs:
         assert not (one.directory / ".docker_remote_api").exists()
         assert authority["FLEET_CA_KEY"].splitlines()[1] not in host.exec("sh", "-c", "cat /etc/docker/*").stdout
 

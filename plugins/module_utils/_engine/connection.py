@@ -177,13 +177,13 @@ def resolve(params: Params, environment: ClientEnvironment) -> Connection:
     return Connection(f"tcp://{bracketed(host)}:{port}", None, host, port, tls, version, timeout)
 
 
-def require_absolute(params: Params) -> None:
-    """Raise OptionError if an option names a file by a relative path.
+def require_absolute(params: Params, names: t.Iterable[str] = PATH_OPTIONS) -> None:
+    """Raise OptionError if one of the options names a file by a relative path.
 
-    A module cannot know where Ansible's own relative paths begin. Those of the environment are the docker client's,
-    for which they begin in the working directory.
+    On the controller such a path is made absolute before the module is sent off; on other machines it could only begin
+    in the working directory. Those of the environment are the docker client's, for which they do begin there.
     """
-    for name in PATH_OPTIONS:
+    for name in names:
         path = params.get(name)
         if path and not os.path.isabs(path):
             raise errors.relative_path(name=name, path=path, machine=platform.node())

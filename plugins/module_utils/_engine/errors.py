@@ -135,7 +135,7 @@ incomplete_client = OptionError.text(
 relative_path = OptionError.text(
     "option {name}",
     "{path} is a relative path, which would begin in the working directory on {machine}, not at the playbook",
-    "Write an absolute path; one on the controller begins with {{{{ playbook_dir }}}} or {{{{ inventory_dir }}}}.",
+    "Write an absolute path. For a file beside the playbook, run the task on the controller (delegate_to: localhost).",
 )
 not_a_directory = OptionError.text(
     "option {source}", "{path} is not a directory", "Name the one with ca.pem, cert.pem and key.pem."

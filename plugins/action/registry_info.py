@@ -1,0 +1,15 @@
+# Copyright (c) 2026, the dockerfleet maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's half of the module registry_info: it knows where relative paths begin."""
+
+from __future__ import annotations
+
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._local_paths import LocalPathsAction
+
+
+class ActionModule(LocalPathsAction):
+    """Runs the module."""
+
+    path_options = ("ca_path", "client_cert", "client_key")
