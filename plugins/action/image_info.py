@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._local_paths import LocalPathsAction
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import LocalPathsAction
 
 
 class ActionModule(LocalPathsAction):

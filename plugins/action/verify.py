@@ -15,12 +15,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import absolute_on_controller
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
     path_here,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._local_paths import absolute_on_controller
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._verifying import verify_from_here
 
 # What must not leave the controller.

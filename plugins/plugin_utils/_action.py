@@ -8,9 +8,14 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import PATH_OPTIONS
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import path_here
 
 _LIBRARY = {"name": "python3-cryptography", "state": "present", "update_cache": True}
 
@@ -35,4 +40,33 @@ class HostAction(ActionBase):
         return result
 
 
-__all__ = ("HostAction",)
+class LocalPathsAction(NormalAction):
+    """Runs a module. If it is to run on the controller, relative paths are made absolute before."""
+
+    path_options: tuple[str, ...] = PATH_OPTIONS
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the task's result."""
+        try:
+            self._task.args = absolute_on_controller(self, self._task.args, self.path_options)
+        except RemoteApiError as problem:
+            return {"failed": True, "msg": str(problem)}
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        return result
+
+
+def absolute_on_controller(action: ActionBase, args: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:
+    """Return a module's arguments, those in ``names`` with absolute paths if it is to run on the controller.
+
+    A module cannot know where the playbook is; on another machine there is none, so it refuses relative paths itself.
+    Raises TlsError as path_here() does.
+    """
+    found = dict(args)
+    if action._connection.transport == "local":
+        for name in names:
+            if isinstance(found.get(name), str) and found[name]:
+                found[name] = path_here(action._loader, os.path.expandvars(found[name]))
+    return found
+
+
+__all__ = ("HostAction", "LocalPathsAction", "absolute_on_controller")
