@@ -10,7 +10,7 @@ import sys
 import typing as t
 from datetime import UTC, datetime, timedelta
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api_options
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import bracketed
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -57,12 +57,12 @@ class ActionModule(HostAction):
         """Return the result that the module's documentation describes."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         try:
-            arguments = parse_lists(_remote_api.ARGUMENT_SPEC, self._task.args)
-            self._options = checked_options(_remote_api.ARGUMENT_SPEC, _remote_api.RULES, arguments)
-            self._listen = _remote_api.check_options(self._options)
+            arguments = parse_lists(_remote_api_options.ARGUMENT_SPEC, self._task.args)
+            self._options = checked_options(_remote_api_options.ARGUMENT_SPEC, _remote_api_options.RULES, arguments)
+            self._listen = _remote_api_options.check_options(self._options)
             self._task_vars = task_vars or {}
             sent = {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
-            secured = _remote_api.needs_certificate(self._options)
+            secured = _remote_api_options.needs_certificate(self._options)
             done = self._with_certificate(sent) if secured else self._run_module(sent)
             return {**result, **self._settled(self._verified(done))}
         except RemoteApiError as exc:
@@ -82,7 +82,7 @@ class ActionModule(HostAction):
         days, before, spread = (int(self._options[name]) for name in names_of_days)
         profiles.validity(days, None, before)
         if not 0 <= spread < days - before:
-            raise _remote_api.bad_spread(spread=spread, most=days - before - 1)
+            raise _remote_api_options.bad_spread(spread=spread, most=days - before - 1)
         return before + _issuing.share_of_spread(self._host, spread)
 
     def _with_certificate(self, sent: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -132,7 +132,7 @@ class ActionModule(HostAction):
         path = path_here(self._loader, given["ca"])
         content = read_file(path)
         if content is None:
-            raise _remote_api.no_server_ca(path=path)
+            raise _remote_api_options.no_server_ca(path=path)
         text = certificates.to_pem(certificates.load_bundle(content, path))
         sent["server_certificate"] = {**given, "ca": text}
         return text
@@ -154,7 +154,9 @@ class ActionModule(HostAction):
         allowed = certificates.load_bundle(known.encode(), self._host) if known and policy != "replace" else ()
         unknown = certificates.without(named, allowed)
         if unknown and policy != "trust":
-            raise _remote_api.unasked_authority(host=self._host, theirs=certificates.describe(unknown), policy=policy)
+            raise _remote_api_options.unasked_authority(
+                host=self._host, theirs=certificates.describe(unknown), policy=policy
+            )
         if unknown:
             self._display.warning(f"{self._host}: clients trust its CA, {certificates.describe(unknown)}, from now on.")
         return foreign
@@ -220,14 +222,14 @@ class ActionModule(HostAction):
         if left_out:
             self._display.warning(f"{left_out[0]}: this name is no DNS name, so it is not in the host's certificate.")
         return list(
-            dict.fromkeys([*usable, *_remote_api.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
+            dict.fromkeys([*usable, *_remote_api_options.listen_hosts(self._listen), *_ALWAYS, *self._options["names"]])
         )
 
     def _find_authority(self) -> None:
         """Make the path of the CA's directory absolute. Raises RemoteApiError if no CA is named at all."""
         options = self._options
         if options["ca_path"] is None and options["ca_key"] is None:
-            raise _remote_api.no_authority()
+            raise _remote_api_options.no_authority()
         for name in ("ca_path", "ledger_dir"):
             options[name] = options[name] and path_here(self._loader, options[name])
         resolve_clients(self._loader, options["clients"])
@@ -247,7 +249,7 @@ class ActionModule(HostAction):
         Raises RemoteApiError.
         """
         alone = len(self._task_vars.get("ansible_play_hosts_all") or ()) == 1
-        port = _remote_api.listen_port(self._listen)
+        port = _remote_api_options.listen_port(self._listen)
         wanted = self._authority_options()
         machines = self._task_vars.get("groups", {}).get("all", ())
         engine = f"tcp://{bracketed(self._address)}:{port}" if alone else None

@@ -491,7 +491,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api, _remote_api_options
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.session import Mode
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
@@ -582,13 +582,15 @@ def result_of(outcome: _remote_api.Outcome) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the host's half of the module."""
-    module = AnsibleModule(argument_spec=_remote_api.ARGUMENT_SPEC, supports_check_mode=True, **_remote_api.RULES)
+    module = AnsibleModule(
+        argument_spec=_remote_api_options.ARGUMENT_SPEC, supports_check_mode=True, **_remote_api_options.RULES
+    )
     params = module.params
     check = module.check_mode or params["plan_only"]
     mode = Mode(check, "when_needed" if params["restart"] else "never", float(params["timeout"]))
     try:
         daemon = _remote_api.daemon_request(params)
-        secured = _remote_api.needs_certificate(params)
+        secured = _remote_api_options.needs_certificate(params)
         wanted = (certificate_spec(params), terms(params)) if secured else (None, None)
         request = _remote_api.Request(daemon, *wanted)
         outcome = _remote_api.configure(request, mode, runner(module.run_command), datetime.now(timezone.utc))

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -59,13 +58,14 @@ def absolute_on_controller(action: ActionBase, args: t.Mapping[str, t.Any], name
     """Return a module's arguments, those in ``names`` with absolute paths if it is to run on the controller.
 
     A module cannot know where the playbook is; on another machine there is none, so it refuses relative paths itself.
+    What begins with a home directory or a variable is that of the user the module runs as, so that is left to it.
     Raises TlsError as path_here() does.
     """
     found = dict(args)
     if action._connection.transport == "local":
         for name in names:
-            if isinstance(found.get(name), str) and found[name]:
-                found[name] = path_here(action._loader, os.path.expandvars(found[name]))
+            if isinstance(found.get(name), str) and found[name] and not found[name].startswith(("/", "~", "$")):
+                found[name] = path_here(action._loader, found[name])
     return found
 
 

@@ -19,8 +19,8 @@ PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
 PREFIX = "ansible_collections.dockerfleet.remote_api.plugins"
 SOURCES = sorted(path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py") if path.stat().st_size)
 PACKAGES = ("_daemon", "_engine", "_tls")
-# It joins two packages to one plan, so it stands above them.
-JOINT = "module_utils/_remote_api.py"
+# They join two packages to one plan, so they stand above them.
+JOINT = ("module_utils/_remote_api.py", "module_utils/_remote_api_options.py")
 # ActionBase.validate_argument_spec would show lines of the playbook, which may hold a passphrase.
 # HostAction is what two action plugins have in common.
 MAY_IMPORT_ANSIBLE = {"plugin_utils/_action.py", "plugin_utils/_authority_options.py"}
@@ -81,7 +81,7 @@ def room(name: str) -> str:
     if kind == "module_utils" and inside[0] in PACKAGES:
         return inside[0]
     if kind == "module_utils":
-        return "joint" if name == JOINT else "floor"
+        return "joint" if name in JOINT else "floor"
     return kind
 
 
@@ -90,7 +90,7 @@ def may_import(importer: str, imported: str) -> bool:
     below: dict[str, tuple[str, ...]] = {
         "floor": ("floor",),
         **{package: ("floor", package) for package in PACKAGES},
-        "joint": ("floor", "_daemon", "_tls"),
+        "joint": ("floor", "_daemon", "_tls", "joint"),
         "plugin_utils": ("floor", *PACKAGES, "joint", "plugin_utils"),
         "modules": ("floor", *PACKAGES, "joint"),
         "action": ("floor", *PACKAGES, "joint", "plugin_utils"),

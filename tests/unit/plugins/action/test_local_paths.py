@@ -37,6 +37,14 @@ def test_relative_paths_begin_at_the_playbook(stage: Stage, module: str) -> None
     assert f"{folder}/here/two/pki" in message
 
 
+def test_a_home_directory_is_that_of_the_user_the_module_runs_as(stage: Stage) -> None:
+    home = stage.path / "home"
+    task = {"dockerfleet.remote_api.engine_info": {"docker_host": "tcp://127.0.0.1:1", "cert_path": "~/none"}}
+    played = stage.play(task, environment={"HOME": str(home)})
+    (message,) = played.messages("web1")
+    assert f"{home}/none" in message
+
+
 @pytest.mark.parametrize("name", ["src", "dest"])
 def test_a_relative_path_of_engine_api_begins_at_the_playbook(stage: Stage, name: str) -> None:
     played = stage.play(

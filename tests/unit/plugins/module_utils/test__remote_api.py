@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _remote_api, _remote_api_options
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import check_options
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 
 
 def options(**given: Any) -> dict[str, Any]:
     """Return the module's options as Ansible would hand them over."""
-    checked = ArgumentSpecValidator(_remote_api.ARGUMENT_SPEC, **_remote_api.RULES).validate(given)
+    checked = ArgumentSpecValidator(_remote_api_options.ARGUMENT_SPEC, **_remote_api_options.RULES).validate(given)
     assert not checked.error_messages
     found: dict[str, Any] = checked.validated_parameters
     return found
@@ -72,7 +72,7 @@ def test_text_stands_for_a_list_and_a_mapping() -> None:
 )
 def test_what_cannot_be_or_is_not_safe_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(RemoteApiError, match=says):
-        _remote_api.check_options(options(**given))
+        _remote_api_options.check_options(options(**given))
 
 
 THEIRS = {"certificate": "/srv/tls.crt", "key": "/srv/tls.key", "ca": "company-ca.pem"}
@@ -90,7 +90,7 @@ THEIRS = {"certificate": "/srv/tls.crt", "key": "/srv/tls.key", "ca": "company-c
 def test_a_relative_path_on_the_host_is_refused(given: dict[str, Any], option: str) -> None:
     """The module and dockerd would each look for it in another directory."""
     with pytest.raises(RemoteApiError, match=f"^{option}: this path on the host is relative"):
-        _remote_api.check_options(options(**given))
+        _remote_api_options.check_options(options(**given))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_relative_path_on_the_host_is_refused(given: dict[str, Any], option: s
     ],
 )
 def test_what_the_host_alone_can_expand_is_judged_there(given: dict[str, Any], option: str) -> None:
-    _remote_api.check_options(options(**given))
+    _remote_api_options.check_options(options(**given))
     with pytest.raises(RemoteApiError, match=f"^{option}: this path on the host is relative"):
         _remote_api.daemon_request(options(**given))
 
@@ -111,15 +111,15 @@ def test_paths_on_the_controller_and_expanded_ones_may_stay(monkeypatch: pytest.
     monkeypatch.setenv("TLS", "/srv/tls")
     given = {"server_certificate": THEIRS, "ca_path": "pki", "clients": [{"name": "a", "directory": "a"}]}
     found = options(directory="$TLS", options_file="~/docker", **given)
-    assert _remote_api.check_options(found)
+    assert _remote_api_options.check_options(found)
     assert _remote_api.daemon_request(found).options["tlscacert"] == "/srv/tls/ca.pem"
 
 
 def test_plain_tcp_beyond_loopback_has_to_be_asked_for() -> None:
     listen = ["tcp://10.0.0.5:2375"]
-    assert _remote_api.check_options(options(tls=False, allow_insecure=True, listen=listen)) == tuple(listen)
+    assert _remote_api_options.check_options(options(tls=False, allow_insecure=True, listen=listen)) == tuple(listen)
     loopback = ["tcp://[::1]:2375", "tcp://localhost:1", "tcp://[::ffff:127.0.0.1]:2"]
-    assert _remote_api.check_options(options(tls=False, listen=loopback))
+    assert _remote_api_options.check_options(options(tls=False, listen=loopback))
 
 
 def test_addresses_that_clients_call_are_known() -> None:
@@ -131,4 +131,4 @@ def test_addresses_that_clients_call_are_known() -> None:
         "tcp://[fe80::1%eth0]:4",
         "tcp://docker.example.com:5",
     ]
-    assert _remote_api.listen_hosts(listen) == ["10.0.0.5", "docker.example.com"]
+    assert _remote_api_options.listen_hosts(listen) == ["10.0.0.5", "docker.example.com"]
