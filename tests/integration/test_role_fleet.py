@@ -288,6 +288,28 @@ def test_renewal_replaces_the_certificate_keeps_the_key_and_restarts(fleet: Flee
     docker(host, fleet.pki, "info")
 
 
+def test_a_client_on_each_suite_has_its_own_key_and_a_docker_context(fleet: Fleet, module_ansible: Ansible) -> None:
+    machines = {host.suite: host for name, host in fleet.hosts.items() if name.endswith("-io")}
+    clients: list[dict[str, object]] = [{"name": "admin"}]
+    for suite, host in machines.items():
+        context = {"name": "fleet", "docker_host": f"tcp://{host.address}:2376"}
+        clients.append(
+            {"name": f"on-{suite}", "host": host.name, "directory": "/srv/client", "hours": 9, "context": context}
+        )
+    variables = {**VARIABLES, "docker_remote_api_clients": clients}
+    foreseen = module_ansible.playbook(SECURE, fleet.hosts.values(), "--check", variables=variables)
+    assert foreseen.rc == 0, foreseen.output
+    assert {host.sh("ls /srv/client /root/.docker 2>/dev/null || true") for host in machines.values()} == {""}
+    done = module_ansible.playbook(SECURE, fleet.hosts.values(), variables=variables)
+    assert done.rc == 0, done.output
+    for suite, host in machines.items():
+        assert host.sh("docker --context fleet info --format '{{.Name}}'") == host.name
+        assert host.sh("stat --format %a /srv/client/key.pem") == "400"
+        assert not list(fleet.pki.rglob(f"on-{suite}*/key.pem"))
+    again = module_ansible.playbook(SECURE, fleet.hosts.values(), variables=variables)
+    assert {again.changed(host) for host in fleet.hosts.values()} == {0}, again.output
+
+
 def test_the_plain_variant_starts_at_once_and_stays_on_loopback(fleet: Fleet, module_ansible: Ansible) -> None:
     """It comes last, for no host has TLS afterwards."""
     plain = {"docker_remote_api_tls": False, "docker_remote_api_serial": ["100%"]}
