@@ -179,8 +179,8 @@ def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
     results = told(
         ansible,
         engines,
-        asked("load", "engine_api", method="POST", path="/images/load", src="saved.tar"),
-        asked("build", "engine_api", method="POST", path="/build", query={"t": "built:1"}, src="context.tar"),
+        asked("load", "engine_api", method="POST", path="/images/load", src="/root/saved.tar"),
+        asked("build", "engine_api", method="POST", path="/build", query={"t": "built:1"}, src="/root/context.tar"),
         shell("images", "docker images -q built:1"),
         asked(
             "upload",
@@ -188,7 +188,7 @@ def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
             method="PUT",
             path="/containers/framed/archive",
             query={"path": "/"},
-            src="context.tar",
+            src="/root/context.tar",
         ),
         shell("uploaded", "docker cp framed:/Dockerfile -"),
         asked("framed", "engine_api", path="/containers/framed/logs", query=logs),
