@@ -803,7 +803,9 @@ DOUBLE_FAULT = Row(
     DOWN,
     "^DOCKER IS DOWN ON THIS HOST.*immutable",
     "wrap 'python3 /root/faults/on_host.py immutable on /etc/default/docker; exit 1'",
-    "unwrap; immutable off /etc/default/docker",
+    # systemd may have started the daemon once more, and with it what makes the file immutable.
+    "unwrap; while grep -aqs 'on_host.py.[i]mmutable.on' /proc/[0-9]*/cmdline; do sleep 0.1; done;"
+    " immutable off /etc/default/docker",
     options=ON,
 )
 
