@@ -175,7 +175,7 @@ def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
         host.sh(
             f"docker run --name framed {IMAGE} sh -c '{script}'; docker run --name terminal -t {IMAGE} sh -c '{script}'"
         )
-        host.sh(f"docker rm -f $(docker ps -q); docker rmi -f {IMAGE}")
+        host.sh(f"docker rmi -f {IMAGE}")
     results = told(
         ansible,
         engines,
@@ -204,6 +204,7 @@ def test_streams(engines: dict[str, Host], ansible: Ansible) -> None:
         assert f"FROM {IMAGE}" in found["uploaded"]["stdout"]
         assert sorted(found["framed"]["text"].splitlines()) == ["err", "out"]
         assert found["docker_logs"]["stdout"] == "out"
+        assert "text" in found["terminal"], (suite, found["terminal"])
         assert found["terminal"]["text"] == "out\r\nerr\r\n"
         assert sorted(found["file"]["stdout"].splitlines()) == ["err", "out"]
         assert found["follow"]["timed_out"]
