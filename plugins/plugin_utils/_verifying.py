@@ -9,11 +9,17 @@
 from __future__ import annotations
 
 import os
+import ssl
 import typing as t
 from datetime import datetime
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import Identities, verify
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
+
+# The first time that is read, and the first context, load what they need. Here, before Ansible forks a process for each
+# host, they do it once.
+ssl.cert_time_to_seconds("Jan  1 00:00:00 1970 GMT")
+ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def verify_from_here(

@@ -184,4 +184,19 @@ def _check_no_swarm(plan: Plan) -> None:
             raise errors.live_restore_with_swarm(unit=plan.service)
 
 
-__all__ = ("check",)
+def containers_to_stop(plan: Plan) -> int:
+    """Return how many running containers a restart stops: all of them, unless live-restore is on.
+
+    What counts is the running daemon's own setting, not what daemon.json says by now.
+    """
+    if plan.running is None or plan.live_restore:
+        return 0
+    for path in plan.before.local_sockets:
+        info = get_json(path, "/info")
+        if info:
+            survive = info.get("LiveRestoreEnabled") and plan.live_restore is None and plan.after.live_restore
+            return 0 if survive else int(info["ContainersRunning"])
+    return 0
+
+
+__all__ = ("check", "containers_to_stop")

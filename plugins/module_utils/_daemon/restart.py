@@ -12,7 +12,7 @@ import ssl
 import time
 import typing as t
 
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import presented_certificate
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.endpoint import presented_certificate
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls_files import TlsFiles

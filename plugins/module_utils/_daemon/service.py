@@ -13,12 +13,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.endpoint import why_tcp_silent
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import (
     Inventory,
     get_json,
     inventory,
     why_local_silent,
-    why_tcp_silent,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import DaemonSettings, Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process

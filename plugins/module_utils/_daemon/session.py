@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import get_json
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
@@ -178,7 +177,12 @@ class Session:
         restart = self._mode.restart == "always" or (
             restart_due and self._mode.restart != "never" and not plan.stays_stopped
         )
-        stopped = _containers_to_stop(plan) if restart_due else 0
+        stopped = 0
+        if restart_due:
+            # Most runs change nothing: compiling the checks would cost each of them.
+            from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import preflight
+
+            stopped = preflight.containers_to_stop(plan)
         if (plan.changes or restart) and not self._mode.check:
             # Most runs change nothing: compiling the transaction would cost each of them.
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import service, transaction
@@ -272,21 +276,6 @@ def _restart_warnings(plan: Plan, containers: int, *, due: bool, done: bool) -> 
         yield _STAYS_STOPPED.format(service=plan.service)
     elif due:
         yield f"The daemon has to be restarted ({', '.join(plan.restart_reasons)}), but the option restart forbids it."
-
-
-def _containers_to_stop(plan: Plan) -> int:
-    """Return how many running containers a restart stops: all of them, unless live-restore is on.
-
-    What counts is the running daemon's own setting, not what daemon.json says by now.
-    """
-    if plan.running is None or plan.live_restore:
-        return 0
-    for path in plan.before.local_sockets:
-        info = get_json(path, "/info")
-        if info:
-            survive = info.get("LiveRestoreEnabled") and plan.live_restore is None and plan.after.live_restore
-            return 0 if survive else int(info["ContainersRunning"])
-    return 0
 
 
 __all__ = ("Mode", "Outcome", "Session", "configure", "ignore", "open_session", "with_activation_sockets")

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import (
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.endpoint import (
     presented_certificate,
     why_tcp_silent,
 )
