@@ -16,8 +16,8 @@ from datetime import datetime
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import Identities, verify
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _rotation
 
-# The first time that is read, and the first context, load what they need. Here, before Ansible forks a process for each
-# host, they do it once.
+# To parse a certificate's time and to make a TLS context takes longest when it is first done in a process. This is run
+# before Ansible forks a process for each host, so that these need not load the same again.
 ssl.cert_time_to_seconds("Jan  1 00:00:00 1970 GMT")
 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

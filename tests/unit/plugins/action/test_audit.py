@@ -186,7 +186,8 @@ def test_template_that_cannot_be_rendered(stage: Stage, name: str) -> None:
     assert "my_facts" in " ".join(one["reason"] for one in findings if one["host"] == "127.8.8.9")
 
 
-def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage) -> None:
+@pytest.mark.parametrize("log_in", ["false", "true"])
+def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage, log_in: str) -> None:
     """The playbook's tasks run once, in the name of the first host, and connect to none.
 
     Certificates are valid from some time before their issue, so that one for 40 days has fewer than that left.
@@ -194,8 +195,8 @@ def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage) -> Non
     assert stage.play(authority(clients=[{"name": "admin"}], client_days=40)).rc == 0
     hosts = {"127.8.8.9": {**HOST, "ansible_host": "{{ my_facts.address }}"}, "web1": HOST}
     settings = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_audit_fail_below_days": "40"}
-    audit = "dockerfleet.remote_api.audit"
-    done = stage.ansible.playbook(audit, (), host_variables=hosts, variables=settings)
+    words = ("-e", f"docker_remote_api_audit_log_in={log_in}")
+    done = stage.ansible.playbook("dockerfleet.remote_api.audit", (), *words, host_variables=hosts, variables=settings)
     assert {"127.8.8.9", "web1"} <= {one["host"] for one in done.result("127.8.8.9", AUDIT)["findings"]}, done.output
     assert done.rc == 2
     assert "client admin" in " ".join(done.messages("127.8.8.9"))
