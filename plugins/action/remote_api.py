@@ -23,7 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
     profiles,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _deliveries, _issuing, _rotation
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import HostAction
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import HostAction, address_of_host
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
@@ -50,6 +50,7 @@ class ActionModule(HostAction):
     _options: dict[str, t.Any]
     _listen: tuple[str, ...]
     _task_vars: dict[str, t.Any]
+    _address: str  # the name or IP address by which the controller calls the host
     _trusted = ""  # what the host's clients verify it with (PEM)
     _opened: _authority.Authority | None = None
 
@@ -61,6 +62,7 @@ class ActionModule(HostAction):
             self._options = checked_options(_remote_api_options.ARGUMENT_SPEC, _remote_api_options.RULES, arguments)
             self._listen = _remote_api_options.check_options(self._options)
             self._task_vars = task_vars or {}
+            self._address = address_of_host(self, self._task_vars)
             sent = {name: value for name, value in arguments.items() if name not in _CONTROLLER_ONLY}
             secured = _remote_api_options.needs_certificate(self._options)
             done = self._with_certificate(sent) if secured else self._run_module(sent)
@@ -175,11 +177,6 @@ class ActionModule(HostAction):
     def _host(self) -> str:
         """The host's name in the inventory."""
         return str(self._task_vars.get("inventory_hostname"))
-
-    @property
-    def _address(self) -> str:
-        """The name or IP address by which the controller calls the host."""
-        return str(self._task_vars.get("ansible_host") or self._host)
 
     @property
     def _certified_address(self) -> str:

@@ -15,7 +15,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.verification import VERIFY_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import library
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import absolute_on_controller
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._action import (
+    absolute_on_controller,
+    address_of_host,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority_options import (
     checked_options,
     parse_lists,
@@ -48,12 +51,6 @@ class ActionModule(ActionBase):
             library.require(sys.executable)
             for name in PATH_OPTIONS:
                 params[name] = params[name] and path_here(self._loader, params[name])
-            return {**result, **verify_from_here(params, self._host(task_vars), datetime.now(UTC))}
+            return {**result, **verify_from_here(params, address_of_host(self, task_vars), datetime.now(UTC))}
         except RemoteApiError as problem:
             return {**result, "failed": True, "msg": str(problem)}
-
-    def _host(self, task_vars: dict[str, t.Any]) -> str:
-        """Return the address of the task's host as the inventory has it, wherever the task is delegated to."""
-        name = str(task_vars.get("inventory_hostname", "localhost"))
-        variables = task_vars["hostvars"][name] if self._task.delegate_to else task_vars
-        return str(variables.get("ansible_host") or name)

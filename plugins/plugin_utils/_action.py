@@ -69,4 +69,15 @@ def absolute_on_controller(action: ActionBase, args: t.Mapping[str, t.Any], name
     return found
 
 
-__all__ = ("HostAction", "LocalPathsAction", "absolute_on_controller")
+def address_of_host(action: ActionBase, task_vars: t.Mapping[str, t.Any]) -> str:
+    """Return the name or IP address by which the controller calls the task's host, wherever the task is delegated to.
+
+    Variables of a task may be templates that are not rendered yet. Raises AnsibleError if one cannot be.
+    """
+    name = str(task_vars.get("inventory_hostname", "localhost"))
+    if action._task.delegate_to:
+        return str(task_vars["hostvars"][name].get("ansible_host") or name)
+    return str(action._templar.template(task_vars.get("ansible_host")) or name)
+
+
+__all__ = ("HostAction", "LocalPathsAction", "absolute_on_controller", "address_of_host")

@@ -85,6 +85,10 @@ class UnreachableError(EngineError):
     """No connection could be made."""
 
 
+class UnknownHostError(UnreachableError):
+    """The name of the host has no address."""
+
+
 class TimedOutError(EngineError):
     """The time limit passed."""
 
@@ -221,7 +225,7 @@ refused = UnreachableError.text(
     "the connection was refused, so nothing listens there",
     "Check that {peer.service} runs and that it listens on this address (ss -ltn on the host).",
 )
-unknown_host = UnreachableError.text(
+unknown_host = UnknownHostError.text(
     "{address}",
     "the name {host!r} cannot be resolved ({reason})",
     "Check the name, or use the host's IP address.",

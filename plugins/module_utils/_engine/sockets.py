@@ -122,7 +122,7 @@ def open_socket(progress: Progress, context: ssl.SSLContext | None = None) -> Ti
     progress.phase = CONNECTING
     progress.received = False
     if connection.socket_path is not None:
-        sock = _connect(progress, socket.AF_UNIX, connection.socket_path)
+        sock = _connect(progress, socket.AF_UNIX, connection.socket_path, progress.remaining())
     else:
         sock = _connect_tcp(progress)
     if connection.tls and context:
@@ -132,18 +132,19 @@ def open_socket(progress: Progress, context: ssl.SSLContext | None = None) -> Ti
 
 
 def _connect_tcp(progress: Progress) -> TimedSocket:
-    """Return a socket connected to the first address of the host that answers. Raises OSError."""
+    """Return a socket connected to the first address of the host that answers. Raises OSError.
+
+    Packets to one address may be dropped while another answers, so each has its share of the time that is left.
+    """
     host, port = progress.connection.host, progress.connection.port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as exc:
         raise socket.gaierror(str(exc)) from exc
     failed: OSError = socket.gaierror("it has no address")
-    for family, _kind, _protocol, _canonical, address in found:
+    for tried, (family, _kind, _protocol, _canonical, address) in enumerate(found):
         try:
-            sock = _connect(progress, family, address)
-        except socket.timeout:
-            raise
+            sock = _connect(progress, family, address, progress.remaining() / (len(found) - tried))
         except OSError as exc:
             failed = exc
             continue
@@ -153,12 +154,12 @@ def _connect_tcp(progress: Progress) -> TimedSocket:
     raise failed
 
 
-def _connect(progress: Progress, family: int, address: t.Any) -> TimedSocket:
-    """Return a socket connected to an address of this family. Raises OSError."""
+def _connect(progress: Progress, family: int, address: t.Any, seconds: float) -> TimedSocket:
+    """Return a socket connected to an address of this family within so many seconds. Raises OSError."""
     sock = TimedSocket(family, socket.SOCK_STREAM)
     sock.progress = progress
     try:
-        sock.settimeout(progress.remaining())
+        sock.settimeout(seconds)
         sock.connect(address)
     except OSError:
         sock.close()

@@ -356,6 +356,8 @@ def _check_closed(connection: Connection, port: int, name: str) -> Check:
             detail = f"port {port} is open, and speaks TLS"
         else:
             detail = f"port {port} answers without TLS (status {status})"
+    except errors.UnknownHostError as exc:
+        return Check(connection.address, name, False, f"port {port} could not be tried: {exc.cause}", exc.remedy)
     except errors.UnreachableError:
         return Check(connection.address, name, True, f"nothing listens on port {port}")
     except errors.EngineError as exc:

@@ -96,10 +96,14 @@ def test_a_ca_that_clients_come_to_trust_is_named_by_the_controller(stage: Stage
     assert (again.rc, again.changed("web1")) == (0, 0), again.output
 
 
-def test_an_absolute_name_and_a_zone_are_certified_without_what_certificates_cannot_have(stage: Stage) -> None:
+def test_the_address_of_the_inventory_is_certified_rendered_and_as_certificates_can_have_it(stage: Stage) -> None:
     taken_over(stage)
-    for address, name in (("Node1.Example.com.", "node1.example.com"), ("fe80::1%eth0", "fe80::1")):
-        stage.play(task(), variables={"ansible_host": address})
+    for address, name in (
+        ("Node1.Example.com.", "node1.example.com"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("{{ inventory_hostname }}.{{ domain }}", "web1.example.com"),
+    ):
+        stage.play(task(), variables={"ansible_host": address, "domain": "example.com"})
         (sent,) = set(stage.sent)
         found = re.findall(r'"required_names": \[([^]]*)\]', sent.decode().replace("\\", ""))
         assert found == [f'"{name}"'], found

@@ -86,7 +86,12 @@ def test_wrong_passphrase_is_told_and_not_shown(ca: Path, stage: Stage) -> None:
 
 @pytest.mark.parametrize("delegated", [False, True])
 @pytest.mark.parametrize(
-    ("variables", "host"), [({}, "web1"), ({"ansible_host": "nowhere.invalid"}, "nowhere.invalid")]
+    ("variables", "host"),
+    [
+        ({}, "web1"),
+        ({"ansible_host": "nowhere.invalid"}, "nowhere.invalid"),
+        ({"ansible_host": "{{ inventory_hostname }}.{{ domain }}", "domain": "invalid"}, "web1.invalid"),
+    ],
 )
 def test_address_is_that_of_the_inventory(stage: Stage, delegated: bool, variables: dict[str, Any], host: str) -> None:
     task: dict[str, Any] = {"dockerfleet.remote_api.verify": {"port": 1, "negative_checks": False, "timeout": 5}}

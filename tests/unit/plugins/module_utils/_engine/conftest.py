@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
@@ -320,3 +321,29 @@ def engine_at() -> Iterator[Callable[..., Engine]]:
 def worker_id(request: pytest.FixtureRequest) -> str:
     """Return which of the parallel processes this is; pytest-xdist has the same fixture, which may not be there."""
     return str(getattr(request.config, "workerinput", {}).get("workerid", "master"))
+
+
+@pytest.fixture
+def black_hole() -> Iterator[Callable[[str, str, pytest.MonkeyPatch], None]]:
+    """Return a function that gives a name two addresses: one that never answers, then another one.
+
+    Linux drops what comes to a socket whose backlog is full, as a firewall does (listen(2)).
+    """
+    with contextlib.ExitStack() as open_sockets:
+        full = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _number in range(2):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        resolved = socket.getaddrinfo
+
+        def resolve_name(name: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+            def getaddrinfo(host: str, port: int, **options: Any) -> list[tuple[object, ...]]:
+                if host != name:
+                    return list(resolved(host, port, **options))
+                silent = resolved(*full.getsockname(), **options)
+                return [*silent, *resolved(address, port, **options)]
+
+            monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+        yield resolve_name

@@ -94,6 +94,16 @@ def test_nothing_listens(engine_at: Any, tmp_path: Any) -> None:
     assert "cannot be connected to (" in message("unix:///" + "x" * 200)
 
 
+def test_each_address_of_a_name_is_tried_although_one_never_answers(
+    serve: Any, fake_engine: Any, engine_at: Any, black_hole: Any, monkeypatch: Any
+) -> None:
+    address = serve(fake_engine({"GET /info": {"ID": "one"}})).address
+    port = address.rsplit(":", 1)[1]
+    black_hole("docker1.invalid", "127.0.0.1", monkeypatch)
+    engine = engine_at(f"tcp://docker1.invalid:{port}", timeout=4)
+    assert engine.get_json("/info") == {"ID": "one"}
+
+
 def test_time_limit_is_for_each_request(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     engine = engine_at(serve(fake_engine({"GET /info": {}})).address, timeout=2)
     engine.get_json("/info")

@@ -238,6 +238,28 @@ def test_insecure_port_is_open(
     assert expected.get(kind, "port 2375 is open (") in result["msg"]
 
 
+def test_a_port_that_could_not_be_tried_does_not_count_as_closed(check: Any, host: Any) -> None:
+    """The name may be known to ssh alone, and whatever was to be taken away still listens."""
+    removed = {"state": "absent", "tls": False, "listen": ["tcp://0.0.0.0:1"]}
+    assert failed(check(None, host=host, **removed)) == []
+    result = check(None, host="no-such-host.invalid", **removed)
+    assert failed(result) == ["port_closed"]
+    assert "port 1 could not be tried: the name 'no-such-host.invalid' cannot be resolved" in result["msg"]
+
+
+def test_a_port_is_closed_at_all_addresses_of_a_name_or_open(
+    check: Any, host: Any, serve: Any, fake_engine: Any, black_hole: Any, monkeypatch: Any
+) -> None:
+    """A firewall drops packets to the name's IPv6 address, say, and the engine listens on the other one."""
+    address = serve(fake_engine({}), host=host).address
+    port = int(address.rsplit(":", 1)[1])
+    black_hole("docker1.invalid", host, monkeypatch)
+    monkeypatch.setattr(verification, "CLOSED_PORT_WAIT", 1)
+    result = check(None, host="docker1.invalid", state="absent", tls=False, listen=[f"tcp://0.0.0.0:{port}"])
+    assert failed(result) == ["port_closed"]
+    assert f"port {port} answers without TLS" in result["msg"]
+
+
 def test_port_2375_that_is_meant_to_speak_tls(check: Any, host: Any) -> None:
     listened = ["tcp://0.0.0.0:1", "tcp://0.0.0.0:2375"]
     result = check(None, host=host, listen=listened, tls=True)
