@@ -128,3 +128,39 @@ def test_hooks_cost_a_host_no_second_round_trip(stage: Stage) -> None:
     done = play(stage, {"web1": {"docker_remote_api_before_restart": str(hook)}})
     assert done.rc == 0, done.output
     assert len(stage.sent) == 1
+
+
+def with_hooks(stage: Stage, before: list[dict[str, Any]]) -> Run:
+    """Run the role on a host whose restart is due, with hooks: the first is these tasks, the second leaves a file."""
+    after = [{"ansible.builtin.file": {"path": str(stage.path / "active"), "state": "touch"}, "delegate_to": "build"}]
+    for name, tasks in {"before": before, "after": after}.items():
+        (stage.ansible.directory / f"{name}.yml").write_text(json.dumps(tasks), encoding="utf-8")
+    hooks = {"docker_remote_api_before_restart": "before.yml", "docker_remote_api_after_restart": "after.yml"}
+    return play(stage, {"web1": {**hooks, **settled(stage, due=True, restarted=True)}})
+
+
+def test_a_drained_node_becomes_active_although_the_connection_was_lost(stage: Stage) -> None:
+    lost = with_hooks(stage, [{"ansible.builtin.set_fact": {**ABSENT, "ansible_host": "127.0.0.9", "ansible_port": 9}}])
+    assert lost.rc == 2, lost.output
+    assert (stage.path / "active").exists()
+    (message,) = [text for text in lost.messages("web1") if "sees to the end of a change by itself" in text]
+    assert "Failed to connect to the host via ssh" in message
+    (stage.path / "active").unlink()
+    done = with_hooks(stage, [])
+    assert done.rc == 0, done.output
+    assert (stage.path / "active").exists()
+
+
+def test_a_hook_that_is_not_there_is_refused_before_the_other_one_runs(stage: Stage) -> None:
+    drained = stage.path / "drained"
+    hook = stage.ansible.directory / "drain.yml"
+    task = {"ansible.builtin.file": {"path": str(drained), "state": "touch"}, "delegate_to": "build"}
+    hook.write_text(json.dumps([task]), encoding="utf-8")
+    hooks = {"docker_remote_api_before_restart": "drain.yml", "docker_remote_api_after_restart": "activat.yml"}
+    host = {**hooks, **settled(stage, due=True, restarted=True)}
+    for arguments in ((), ("--check",)):
+        refused = play(stage, {"web1": host}, *arguments)
+        assert refused.rc == 2, refused.output
+        assert "activat.yml" in " ".join(refused.messages("web1"))
+        assert not drained.exists()
+        assert stage.sent == []
