@@ -21,11 +21,17 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playin
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 
 
-def rotate(stage: Stage, *arguments: str, web2: Mapping[str, str] | None = None, **variables: str) -> Run:
-    """Run the playbook for two hosts that are away, the second with variables of its own."""
+def rotate(
+    stage: Stage,
+    *arguments: str,
+    web1: Mapping[str, str] | None = None,
+    web2: Mapping[str, str] | None = None,
+    **variables: str,
+) -> Run:
+    """Run the playbook for two hosts that are away, each with variables of its own."""
     known = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
     away = {**ABSENT, "ansible_host": "127.0.0.9", "ansible_port": 9}
-    hosts = {"web1": away, "web2": {**away, **(web2 or {})}}
+    hosts = {"web1": {**away, **(web1 or {})}, "web2": {**away, **(web2 or {})}}
     return stage.ansible.playbook(
         "dockerfleet.remote_api.rotate_authority",
         (),
@@ -135,6 +141,29 @@ def test_a_stolen_key_is_dropped_and_every_host_that_still_trusts_it_is_named_at
     assert openssl("verify", "-CAfile", admin / "ca.pem", admin / "cert.pem").endswith(": OK\n")
     assert not openssl("verify", "-CAfile", old, admin / "cert.pem", check=False).endswith(": OK\n")
     assert (stage.pki / "ca-key.previous.pem").exists()
+
+
+def test_settings_of_one_host_keep_no_other_host_from_dropping_a_stolen_key(stage: Stage) -> None:
+    """The clients have certificates of the new CA alone by then, which no host would take."""
+    stage.play(authority(clients=[{"name": "admin"}]), variables=ABSENT)
+    wrong = {"docker_remote_api_clients": '[{"name": "ci", "host": "oldbuild"}]'}
+    planned = rotate(stage, web2=wrong)
+    (message,) = planned.messages("web1")
+    assert message.startswith("web2: clients: 'ci', host: 'oldbuild': ")
+    assert planned.recap["web1"]["unreachable"] == 0
+    dropped = rotate(stage, "-e", "phase=now", web2=wrong)
+    assert any("Failed to connect to the host" in text for text in dropped.messages("web1")), dropped.output
+    last = dropped.messages("web1")[-1]
+    assert "they still trust the stolen key: web1, web2." in last
+    assert "web2: clients: 'ci', host: 'oldbuild': " in last
+
+
+def test_a_bad_address_of_the_first_host_keeps_no_other_host_from_going_on(stage: Stage) -> None:
+    stage.play(authority(clients=[{"name": "admin"}]), variables=ABSENT)
+    dropped = rotate(stage, "-e", "phase=now", web1={"ansible_host": "{{ nowhere_defined }}"})
+    assert authorities(stage.pki / "clients/admin/ca.pem") == 1
+    assert any("Failed to connect to the host" in text for text in dropped.messages("web2")), dropped.output
+    assert "they still trust the stolen key: web1, web2." in dropped.messages("web2")[-1]
 
 
 def test_a_ca_of_text_is_refused_in_a_sentence(stage: Stage) -> None:
