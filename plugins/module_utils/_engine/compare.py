@@ -12,6 +12,7 @@ way, which is no difference; the tables below say where.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -118,10 +119,25 @@ def differences(
     config = {name: value for name, value in asked.items() if name != "Image"}
     networking = config.pop("NetworkingConfig", None)
     image_config = (image or {}).get("Config") or {}
-    actual = {**(container.get("Config") or {}), "HostConfig": container.get("HostConfig") or {}}
+    host_config = _without_own_labels(config.get("HostConfig"), container.get("HostConfig") or {})
+    actual = {**(container.get("Config") or {}), "HostConfig": host_config}
     found = _compare_structs((), config, actual, image_config)
     networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
     return found + _compare(("NetworkingConfig",), networking, {"EndpointsConfig": networks}, None)
+
+
+def _without_own_labels(asked: t.Any, actual: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """Return a container's HostConfig without the SELinux labels that the engine adds if none is asked for.
+
+    A container that is privileged, or shares namespaces, gets them (moby, daemon/create.go, generateSecurityOpt).
+    """
+    options = asked.get("SecurityOpt") if isinstance(asked, dict) else None
+    shared = any(re.match("host$|container:", actual.get(mode) or "") for mode in ("IpcMode", "PidMode"))
+    labelled = isinstance(options, list) and any(str(one).startswith("label=") for one in options)
+    if labelled or not (shared or actual.get("Privileged")):
+        return actual
+    present = actual.get("SecurityOpt") or []
+    return {**actual, "SecurityOpt": [one for one in present if not one.startswith("label=")]}
 
 
 def _compare_structs(

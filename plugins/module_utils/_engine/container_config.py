@@ -90,7 +90,8 @@ _OBJECTS = _read_definition()
 class CheckedConfig:
     """A body for ``POST /containers/create`` whose single values have the API's types.
 
-    ``compared`` is the body without the keys that the engine ignores, each of which has a warning.
+    ``compared`` is the body with the API's own spelling of its keys, and without those that the engine ignores, each of
+    which has a warning.
     """
 
     body: dict[str, t.Any]
@@ -129,7 +130,7 @@ class _Checker:
                 known = f"up to 1.{key.until}" if self._minor > key.until else f"from 1.{key.since} on"
                 self._warn(inner, f"is known to the API {known}; {self._version}, which is spoken here, ignores it.")
             else:
-                sent[name], compared[name] = self._check(inner, f"{path}.{key.name}".lstrip("."), key.kind, one)
+                sent[name], compared[key.name] = self._check(inner, f"{path}.{key.name}".lstrip("."), key.kind, one)
         return sent, compared
 
     def _check(self, where: str, path: str, kind: str, value: t.Any) -> tuple[t.Any, t.Any]:

@@ -224,6 +224,22 @@ def test_diff_shows_nothing_that_only_the_image_has_added() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "sharing", [{"Privileged": True}, {"PidMode": "host"}, {"IpcMode": "host"}, {"PidMode": "container:0123"}], ids=str
+)
+def test_labels_that_the_engine_adds(sharing: dict[str, Any]) -> None:
+    def found(asked: list[str], actual: list[str], **more: Any) -> list[Difference]:
+        return differences({"HostConfig": {"SecurityOpt": asked}}, {"HostConfig": {"SecurityOpt": actual, **more}}, None)
+
+    own = ["no-new-privileges"]
+    assert found(own, [*own, "label=disable"], **sharing) == []
+    assert found([], ["label=disable"], **sharing) == []
+    assert found(["label=disable"], ["label=disable"], **sharing) == []
+    assert found(["label=type:a"], ["label=disable"], **sharing)
+    assert found(own, ["label=disable"], **sharing)
+    assert found(own, [*own, "label=disable"]), "this container shares nothing, so its user has asked for the label"
+
+
 def test_limits_that_the_engine_has_dropped() -> None:
     (memory,) = differences({"HostConfig": {"Memory": 5}}, CONTAINER, IMAGE)
     assert memory.may_be_dropped

@@ -20,7 +20,6 @@ PORTS: dict[str, Any] = {"Volumes": {"/data": {}}, "ExposedPorts": {"80/tcp": {}
         ({"Labels": {"a": 1}}, {"Labels": {"a": "1"}}),
         ({"StopTimeout": "5", "Tty": "True"}, {"StopTimeout": 5, "Tty": True}),
         ({"HostConfig": {"Memory": "-1"}}, {"HostConfig": {"Memory": -1}}),
-        ({"hostconfig": {"memory": "7"}}, {"hostconfig": {"memory": 7}}),
         ({"Env": ["A=1"], "Cmd": "sleep 1"}, {"Env": ["A=1"], "Cmd": "sleep 1"}),
         (
             {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": 8080}]}, "Ulimits": [{"Name": "x", "Soft": "1"}]}},
@@ -37,6 +36,14 @@ PORTS: dict[str, Any] = {"Volumes": {"/data": {}}, "ExposedPorts": {"80/tcp": {}
 def test_values_get_the_types_of_the_api(config: dict[str, Any], sent: dict[str, Any]) -> None:
     checked = check_config(config, "1.51")
     assert (checked.body, checked.compared, checked.warnings) == (sent, sent, [])
+
+
+def test_keys_in_another_case() -> None:
+    """The engine reads them as they are, and they are compared by the names that it answers with."""
+    checked = check_config({"hostconfig": {"memory": "7"}, "stoptimeout": 0}, "1.51")
+    assert checked.body == {"hostconfig": {"memory": 7}, "stoptimeout": 0}
+    assert checked.compared == {"HostConfig": {"Memory": 7}, "StopTimeout": 0}
+    assert checked.warnings == []
 
 
 @pytest.mark.parametrize(
