@@ -67,6 +67,8 @@ options:
       - Whether to make a container anew that exists. With V(on_change), that is done when its image or anything that
         O(config) says differs from what it has. What O(config) does not say is not compared, except for further
         variables, labels, exposed ports, and volumes than those of the container and its image.
+      - A limit that is no longer in C(Ulimits) is not noticed, because the engine shows its own default limits among
+        those of each container.
       - The new container is created before the old one is removed, so that one which the engine refuses costs nothing.
         Volumes without a name are not kept.
     type: str

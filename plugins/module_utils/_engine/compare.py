@@ -239,8 +239,8 @@ def _same_list(path: Path, asked: t.Any, actual: t.Any) -> bool:
     """Return whether two lists say the same. A single text is a list of one (strslice in moby)."""
     wanted = list(asked) if isinstance(asked, (list, tuple)) else [asked]
     present = list(actual) if isinstance(actual, (list, tuple)) else [] if actual is None else [actual]
-    if path[-1] in ("Aliases", "DNSNames"):  # the engine adds the container's ID
-        return all(name in present for name in wanted)
+    if path[-1] in ("Aliases", "DNSNames", "Ulimits"):  # the engine adds the container's ID, and its default limits
+        return all(any(_same_value((*path, ""), one, other) for other in present) for one in wanted)
     if len(wanted) != len(present):
         return False
     if path in _ORDERED:

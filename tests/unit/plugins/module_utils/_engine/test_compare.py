@@ -122,6 +122,10 @@ SAME: dict[str, dict[str, Any]] = {
     "dictionaries in lists, in another order": {
         "HostConfig": {"Ulimits": [{"Name": "nproc", "Soft": 3, "Hard": 3}, {"Name": "nofile", "Soft": 5, "Hard": 10}]}
     },
+    "limits of a process, besides the engine's own": {
+        "HostConfig": {"Ulimits": [{"Name": "nproc", "Soft": 3, "Hard": 3}]}
+    },
+    "no limit of a process, besides the engine's own": {"HostConfig": {"Ulimits": []}},
     "names of fields in another case": {"stoptimeout": 1, "hostConfig": {"publishallports": True}},
     "networks": {
         "NetworkingConfig": {
@@ -172,6 +176,10 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
     "a kernel setting less": ({"HostConfig": {"Sysctls": {}}}, "HostConfig.Sysctls"),
     "another limit of a process": (
         {"HostConfig": {"Ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 11}, {"Name": "nproc", "Soft": 3}]}},
+        "HostConfig.Ulimits",
+    ),
+    "a limit of a process more": (
+        {"HostConfig": {"Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}]}},
         "HostConfig.Ulimits",
     ),
     "another alias": (
