@@ -98,11 +98,16 @@ class Difference:
 
     @property
     def may_be_dropped(self) -> bool:
-        """Whether it is a limit that is not there, which can be the engine's doing."""
-        return self.path[:1] == ("HostConfig",) and self.path[-1] in _DROPPED_WITHOUT and not self.actual
+        """Whether it is a limit that is not there, which can be the engine's doing. It stores MemorySwap as -1 then."""
+        return self.path[:1] == ("HostConfig",) and self.path[-1] in _DROPPED_WITHOUT and self.actual in (None, 0, "", -1)
 
     def is_dropped(self, info: t.Mapping[str, t.Any]) -> bool:
-        """Return whether it is a limit that an engine with this ``GET /info`` cannot keep, and so has dropped."""
+        """Return whether it is a limit that an engine with this ``GET /info`` cannot keep, and so has dropped.
+
+        Version 2 of cgroups has no MemorySwappiness (moby, pkg/sysinfo/cgroup2_linux.go).
+        """
+        if self.may_be_dropped and self.path[-1] == "MemorySwappiness" and info.get("CgroupVersion") == "2":
+            return True
         return self.may_be_dropped and info.get(_DROPPED_WITHOUT[self.path[-1]]) is False
 
 
@@ -262,6 +267,10 @@ def _plain(path: Path, value: t.Any) -> t.Any:
         return name[4:] if name.startswith("CAP_") else name
     if where == ("NetworkMode",) and value == "default":
         return "bridge"
+    if where == ("PidsLimit",) and isinstance(value, int) and value <= 0:  # no limit (ContainerCreate)
+        return None
+    if where == ("MemorySwappiness",) and value == -1:  # the kernel's own
+        return None
     if where == ("Links",) and isinstance(value, str):  # asked db:alias, answered /db:/web/alias
         target, _colon, alias = value.partition(":")
         return target.strip("/"), (alias or target).rsplit("/", 1)[-1]

@@ -59,6 +59,7 @@ CONTAINER: dict[str, Any] = {
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
         "Memory": 0,
         "MemorySwap": 0,
+        "MemorySwappiness": None,
         "NetworkMode": "bridge",
         "OomKillDisable": None,
         "PidsLimit": None,
@@ -125,6 +126,7 @@ SAME: dict[str, dict[str, Any]] = {
     "limits of a process, besides the engine's own": {
         "HostConfig": {"Ulimits": [{"Name": "nproc", "Soft": 3, "Hard": 3}]}
     },
+    "limits that are none": {"HostConfig": {"PidsLimit": -1, "MemorySwappiness": -1}},
     "no limit of a process, besides the engine's own": {"HostConfig": {"Ulimits": []}},
     "names of fields in another case": {"stoptimeout": 1, "hostConfig": {"publishallports": True}},
     "networks": {
@@ -204,6 +206,12 @@ def test_different(asked: dict[str, Any], path: str) -> None:
     assert [".".join(one.path) for one in differences(asked, CONTAINER, IMAGE)] == [path]
 
 
+@pytest.mark.parametrize(("limit", "asked"), [("PidsLimit", -1), ("PidsLimit", 0), ("MemorySwappiness", -1)])
+def test_limit_that_is_lifted(limit: str, asked: int) -> None:
+    container = {**CONTAINER, "HostConfig": {**CONTAINER["HostConfig"], limit: 60}}
+    assert [one.path[-1] for one in differences({"HostConfig": {limit: asked}}, container, IMAGE)] == [limit]
+
+
 def test_entry_point_of_nothing_where_there_is_one() -> None:
     container = {**CONTAINER, "Config": {**CONTAINER["Config"], "Entrypoint": ["/bin/sh"]}}
     assert differences({"Entrypoint": []}, container, IMAGE) == []
@@ -255,6 +263,12 @@ def test_limits_that_the_engine_has_dropped() -> None:
     assert not memory.is_dropped({"MemoryLimit": True})
     assert not memory.is_dropped({})
     assert not Difference(("HostConfig", "Memory"), 5, 4).may_be_dropped
+    assert Difference(("HostConfig", "MemorySwap"), 5, -1).is_dropped({"SwapLimit": False})
+    assert not Difference(("HostConfig", "MemorySwap"), 5, -1).is_dropped({"SwapLimit": True})
+    swappiness = Difference(("HostConfig", "MemorySwappiness"), 60, None)
+    assert swappiness.is_dropped({"MemoryLimit": True, "CgroupVersion": "2"})
+    assert not swappiness.is_dropped({"MemoryLimit": True, "CgroupVersion": "1"})
+    assert not Difference(("HostConfig", "MemorySwappiness"), 60, 30).is_dropped({"CgroupVersion": "2"})
     assert not Difference(("Labels", "Memory"), 5, None).may_be_dropped
 
 
