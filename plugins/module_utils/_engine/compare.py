@@ -27,6 +27,7 @@ _FILLED_IN: t.Mapping[Path, t.Container[t.Any] | None] = {
     ("Healthcheck", "Retries"): None,
     ("Healthcheck", "StartInterval"): None,
     ("Healthcheck", "StartPeriod"): None,
+    ("Healthcheck", "Test"): None,
     ("Healthcheck", "Timeout"): None,
     ("Hostname",): None,
     ("HostConfig", "CgroupnsMode"): ("host", "private"),
@@ -42,6 +43,9 @@ _FILLED_IN: t.Mapping[Path, t.Container[t.Any] | None] = {
     ("User",): None,
     ("WorkingDir",): None,
 }
+
+# Pointers in Go's types: the engine tells 0 and false from what was not given, and does something else then.
+_POINTERS = {("StopTimeout",), ("HostConfig", "Init"), ("HostConfig", "MemorySwappiness")}
 
 # Dictionaries that users fill: what is in them besides what was asked for is a difference. In all others the engine has
 # fields of its own.
@@ -99,7 +103,9 @@ class Difference:
     @property
     def may_be_dropped(self) -> bool:
         """Whether it is a limit that is not there, which can be the engine's doing. It stores MemorySwap as -1 then."""
-        return self.path[:1] == ("HostConfig",) and self.path[-1] in _DROPPED_WITHOUT and self.actual in (None, 0, "", -1)
+        return (
+            self.path[:1] == ("HostConfig",) and self.path[-1] in _DROPPED_WITHOUT and self.actual in (None, 0, "", -1)
+        )
 
     def is_dropped(self, info: t.Mapping[str, t.Any]) -> bool:
         """Return whether it is a limit that an engine with this ``GET /info`` cannot keep, and so has dropped.
@@ -128,7 +134,11 @@ def differences(
     actual = {**(container.get("Config") or {}), "HostConfig": host_config}
     found = _compare_structs((), config, actual, image_config)
     networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
-    return found + _compare(("NetworkingConfig",), networking, {"EndpointsConfig": networks}, None)
+    found += _compare(("NetworkingConfig",), networking, {"EndpointsConfig": networks}, None)
+    if (container.get("State") or {}).get("Running"):
+        return found
+    # A network gets its MAC address back when the container is started (moby, cleanOperationalData).
+    return [one for one in found if one.path[:2] != _NETWORKS or one.path[-1] != "MacAddress" or one.actual]
 
 
 def _without_own_labels(asked: t.Any, actual: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
@@ -174,9 +184,9 @@ def _compare(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> list[Diff
 
 def _is_filled_in(path: Path, asked: t.Any, actual: t.Any) -> bool:
     """Return whether no value was requested, and the present value is the engine's default for that."""
-    if not _is_empty(asked) or (path not in _FILLED_IN and not _is_empty(actual)):
+    if not _is_empty(path, asked) or (path not in _FILLED_IN and not _is_empty(path, actual)):
         return False
-    if _is_empty(actual):
+    if _is_empty(path, actual):
         return True
     if asked == [""]:  # this asks for no entry point, where an empty list asks for the image's
         return False
@@ -184,8 +194,10 @@ def _is_filled_in(path: Path, asked: t.Any, actual: t.Any) -> bool:
     return values is None or actual in values
 
 
-def _is_empty(value: t.Any) -> bool:
+def _is_empty(path: Path, value: t.Any) -> bool:
     """Return whether the engine cannot tell a value from one that was not given. An entry point of [""] is none."""
+    if path in _POINTERS:
+        return value is None
     return value in (None, "", 0, False) or value in ([], {}, [""])
 
 
@@ -221,17 +233,23 @@ def _without_image(path: Path, asked: t.Any, actual: t.Any, image: t.Any) -> t.A
 
 
 def _as_map(path: Path, value: t.Any) -> dict[str, t.Any]:
-    """Return a dictionary that users fill in one way of writing: variables by name, ports with their protocol."""
+    """Return a dictionary that users fill in one way of writing: variables by name, ports with their protocol.
+
+    Engines from 29 on store a port without bindings as one with any port of the host (moby, handlePortBindingsBC).
+    """
     if path == ("Env",):
         return {line.partition("=")[0]: line for line in value or []}
-    if path in (("ExposedPorts",), ("HostConfig", "PortBindings")):
-        return {name if "/" in name else f"{name}/tcp": content for name, content in (value or {}).items()}
-    return dict(value or {})
+    if path not in (("ExposedPorts",), ("HostConfig", "PortBindings")):
+        return dict(value or {})
+    ports = {name if "/" in name else f"{name}/tcp": content for name, content in (value or {}).items()}
+    if path == ("ExposedPorts",):
+        return ports
+    return {name: bindings or [{"HostIp": "", "HostPort": ""}] for name, bindings in ports.items()}
 
 
 def _same_value(path: Path, asked: t.Any, actual: t.Any) -> bool:
     """Return whether two values say the same."""
-    if _is_empty(asked) and _is_empty(actual):
+    if _is_empty(path, asked) and _is_empty(path, actual):
         return True
     if isinstance(asked, (list, tuple)) or isinstance(actual, (list, tuple)):
         return _same_list(path, asked, actual)
@@ -261,6 +279,8 @@ def _same_list(path: Path, asked: t.Any, actual: t.Any) -> bool:
 
 def _plain(path: Path, value: t.Any) -> t.Any:
     """Return a single value in one way of writing, where the engine may write it in another."""
+    if path[-1] == "MacAddress" and isinstance(value, str):
+        return re.sub("[:.-]", "", value.lower())
     where = path[1:2] if path[:1] == ("HostConfig",) else ()
     if where in (("CapAdd",), ("CapDrop",)) and isinstance(value, str):
         name = value.upper()

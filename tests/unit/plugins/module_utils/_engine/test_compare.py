@@ -73,8 +73,15 @@ CONTAINER: dict[str, Any] = {
         "Ulimits": [{"Name": "nofile", "Hard": 10, "Soft": 5}, {"Name": "nproc", "Hard": 3, "Soft": 3}],
     },
     "NetworkSettings": {
-        "Networks": {"backend": {"Aliases": ["web", "0123456789ab"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}
+        "Networks": {
+            "backend": {
+                "Aliases": ["web", "0123456789ab"],
+                "IPAMConfig": {"IPv4Address": "10.0.0.9"},
+                "MacAddress": "02:42:ac:11:00:0a",
+            }
+        }
     },
+    "State": {"Running": True},
 }
 
 SAME: dict[str, dict[str, Any]] = {
@@ -134,6 +141,12 @@ SAME: dict[str, dict[str, Any]] = {
             "EndpointsConfig": {"backend": {"Aliases": ["web"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}
         }
     },
+    "a MAC address in capitals": {
+        "NetworkingConfig": {"EndpointsConfig": {"backend": {"MacAddress": "02:42:AC:11:00:0A"}}}
+    },
+    "a MAC address with dashes": {
+        "NetworkingConfig": {"EndpointsConfig": {"backend": {"MacAddress": "02-42-ac-11-00-0a"}}}
+    },
     "a network without more": {"NetworkingConfig": {"EndpointsConfig": {"backend": None}}},
 }
 
@@ -188,6 +201,13 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
         {"NetworkingConfig": {"EndpointsConfig": {"backend": {"Aliases": ["www"]}}}},
         "NetworkingConfig.EndpointsConfig.backend.Aliases",
     ),
+    "another MAC address": (
+        {"NetworkingConfig": {"EndpointsConfig": {"backend": {"MacAddress": "02:42:ac:11:00:0b"}}}},
+        "NetworkingConfig.EndpointsConfig.backend.MacAddress",
+    ),
+    "false where nothing was given": ({"HostConfig": {"Init": False}}, "HostConfig.Init"),
+    "zero where nothing was given": ({"HostConfig": {"MemorySwappiness": 0}}, "HostConfig.MemorySwappiness"),
+    "any port of the host": ({"HostConfig": {"PortBindings": {"80/tcp": []}}}, "HostConfig.PortBindings"),
     "another network": (
         {"NetworkingConfig": {"EndpointsConfig": {"frontend": {}}}},
         "NetworkingConfig.EndpointsConfig.frontend",
@@ -218,6 +238,35 @@ def test_entry_point_of_nothing_where_there_is_one() -> None:
     assert [one.path for one in differences({"Entrypoint": [""]}, container, IMAGE)] == [("Entrypoint",)]
 
 
+def test_no_time_to_stop_where_nothing_was_given() -> None:
+    """The engine waits 10 seconds then."""
+    config = {name: value for name, value in CONTAINER["Config"].items() if name != "StopTimeout"}
+    found = differences({"StopTimeout": 0}, {**CONTAINER, "Config": config}, IMAGE)
+    assert [one.path for one in found] == [("StopTimeout",)]
+
+
+def test_health_check_of_the_image() -> None:
+    check = {"Test": ["CMD", "true"], "Interval": 5}
+    container = {**CONTAINER, "Config": {**CONTAINER["Config"], "Healthcheck": check}}
+    assert differences({"Healthcheck": {"Test": [], "Interval": 5}}, container, IMAGE) == []
+
+
+@pytest.mark.parametrize("asked", [[], None, [{}]], ids=str)
+@pytest.mark.parametrize("stored", [[], None, [{"HostIp": "", "HostPort": ""}]], ids=str)
+def test_port_without_bindings(asked: object, stored: object) -> None:
+    container = {**CONTAINER, "HostConfig": {**CONTAINER["HostConfig"], "PortBindings": {"80/tcp": stored}}}
+    assert differences({"HostConfig": {"PortBindings": {"80": asked}}}, container, IMAGE) == []
+
+
+def test_mac_address_of_a_container_that_does_not_run() -> None:
+    """It has none in a network, and gets the one that was asked for once it runs."""
+    networks = {"backend": {"MacAddress": ""}}
+    asked = {"NetworkingConfig": {"EndpointsConfig": {"backend": {"MacAddress": "02:42:ac:11:00:0a"}}}}
+    stopped = {**CONTAINER, "NetworkSettings": {"Networks": networks}, "State": {"Running": False}}
+    assert differences(asked, stopped, IMAGE) == []
+    assert differences(asked, {**stopped, "State": {"Running": True}}, IMAGE)
+
+
 def test_image_is_gone() -> None:
     """Without the image, what it added cannot be told from what was asked for at another time."""
     assert [one.path for one in differences({"Env": ["B=2"]}, CONTAINER, None)] == [("Env",)]
@@ -245,7 +294,9 @@ def test_diff_shows_nothing_that_only_the_image_has_added() -> None:
 )
 def test_labels_that_the_engine_adds(sharing: dict[str, Any]) -> None:
     def found(asked: list[str], actual: list[str], **more: Any) -> list[Difference]:
-        return differences({"HostConfig": {"SecurityOpt": asked}}, {"HostConfig": {"SecurityOpt": actual, **more}}, None)
+        return differences(
+            {"HostConfig": {"SecurityOpt": asked}}, {"HostConfig": {"SecurityOpt": actual, **more}}, None
+        )
 
     own = ["no-new-privileges"]
     assert found(own, [*own, "label=disable"], **sharing) == []
