@@ -237,7 +237,7 @@ class _Work:
         if not (isinstance(one.asked, str) and one.asked.startswith("container:")):
             return False
         # Here any beginning of an ID counts, because the engine takes it for one as well.
-        other = self._engine.get_or_none(f"/containers/{path_of(one.asked.partition(':')[2])}/json")
+        other = self._engine.get_or_none(f"/containers/{path_of(one.asked.partition(':')[2].lstrip('/'))}/json")
         return other is not None and one.actual == f"container:{other['Id']}"
 
     def _recreate(self, current: Inspected) -> Inspected | None:

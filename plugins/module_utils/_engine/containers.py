@@ -24,11 +24,13 @@ DETAILS = frozenset({"HostConfig", "ImageID", "Mounts", "NetworkSettings"})
 def find_container(engine: Engine, name: str) -> dict[str, t.Any] | None:
     """Return what the engine tells of a container, None if there is none. Raises EngineError.
 
-    :param name: the exact name, the full ID, or at least 12 hexadecimal digits at its beginning. An engine would take
-        any beginning of an ID for a name that does not exist, so ``db`` could be a stranger's container.
+    :param name: the exact name, with the slash that it has in the engine's answers or without, the full ID, or at least
+        12 hexadecimal digits at its beginning. An engine would take any beginning of an ID for a name that does not
+        exist, so ``db`` could be a stranger's container.
     """
+    name = name.lstrip("/")
     container = engine.get_or_none(f"/containers/{path_of(name)}/json")
-    if container is None or container["Name"].lstrip("/") == name.lstrip("/"):
+    if container is None or container["Name"].lstrip("/") == name:
         return container
     return container if is_id(name) and container["Id"].startswith(name) else None
 
