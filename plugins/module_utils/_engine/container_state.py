@@ -26,6 +26,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
     find_image,
+    is_image_id,
     parse_image_name,
     pull_image,
 )
@@ -140,7 +141,7 @@ class _Work:
         """Return the image that was asked for, pulled when that is due; None when it is not there.
 
         :param needed: whether one that is not there is to be pulled. In check mode it then is only noted.
-        Raises EngineError.
+        An ID names one image for ever, so one that is there is not pulled. Raises EngineError.
         """
         name = self._wanted.image_name()
         if self._found_image is not None or name is None:
@@ -149,9 +150,11 @@ class _Work:
         missing = image is None and needed
         if missing and self._wanted.pull == "never":
             raise errors.no_image(image=name, address=self._engine.connection.address)
+        if missing and is_image_id(name):
+            raise errors.unpullable_id(image=name)
         if missing and self._dry:
             self._act("pulled")
-        elif (missing or self._wanted.pull == "always") and not self._dry:
+        elif (missing or self._wanted.pull == "always") and not self._dry and not is_image_id(name):
             image = self._pull(name, image)
         self._found_image = image
         return image

@@ -68,6 +68,11 @@ def parse_image_name(name: str) -> ImageName:
     return ImageName(head, digest if at else tag)
 
 
+def is_image_id(name: str) -> bool:
+    """Return whether an image's name is its ID, or long enough a beginning of it."""
+    return is_id(name[7:] if name.startswith("sha256:") else name)
+
+
 def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
     """Return what the engine tells of an image, None if it has none. Raises EngineError.
 
@@ -75,8 +80,7 @@ def find_image(engine: Engine, name: str) -> dict[str, t.Any] | None:
         any beginning of an ID for a name that does not exist, so ``cafe`` could be a stranger's image.
     """
     image = engine.get_or_none(f"/images/{path_of(name)}/json")
-    digits = name[7:] if name.startswith("sha256:") else name
-    if image is None or is_id(digits) or not re.fullmatch("[0-9a-f]+", digits):
+    if image is None or is_image_id(name) or not re.fullmatch("(sha256:)?[0-9a-f]+", name):
         return image
     parsed = parse_image_name(name)
     return image if f"{parsed.repository}:{parsed.version}" in (image.get("RepoTags") or []) else None
@@ -119,9 +123,9 @@ def pull_image(engine: Engine, name: str, credentials: Credentials | None) -> No
 
     The engine tells its progress in a stream of JSON values, and a failure too, long after it has answered with 200.
     The connection's time limit is for each silence of that stream. Raises EngineError.
+
+    :param name: any name but an ID, which no registry knows.
     """
-    if is_id(name[7:] if name.startswith("sha256:") else name):
-        raise errors.unpullable_id(image=name)
     image = parse_image_name(name)
     headers = {"X-Registry-Auth": registry_auth(image.registry, credentials)} if credentials else {}
     query = {"fromImage": image.repository, "tag": image.version}
@@ -171,6 +175,7 @@ __all__ = (
     "find_image",
     "image_info",
     "image_search",
+    "is_image_id",
     "json_values",
     "parse_image_name",
     "pull_image",

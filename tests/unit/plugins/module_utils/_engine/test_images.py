@@ -17,7 +17,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.cli
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.errors import (
     AnswerError,
-    OptionError,
     TimedOutError,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
@@ -120,12 +119,6 @@ def test_pull_asks_for_one_tag(serve: Any, fake_engine: Any, engine_at: Any) -> 
     played = fake_engine({"POST /images/create": {}})
     pull_image(engine_at(serve(played).address), "registry:5000/app", None)
     assert played.requests[-1][0] == "POST /v1.41/images/create?fromImage=registry%3A5000%2Fapp&tag=latest"
-
-
-@pytest.mark.parametrize("name", [DIGEST, "0123456789ab", "sha256:0123456789ab"])
-def test_an_id_cannot_be_pulled(engine_at: Any, name: str) -> None:
-    with pytest.raises(OptionError, match=f"^image {name}: the engine does not have it, and an ID cannot be pulled"):
-        pull_image(engine_at("tcp://127.0.0.1:1"), name, None)
 
 
 def test_stream_is_cut_anywhere() -> None:
