@@ -225,17 +225,16 @@ class Engine:
         target = (
             (f"/v{self.api_version}" if versioned else "") + path + query_string(query, "&" if "?" in path else "?")
         )
-        sent = {"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity", **(headers or {})}
+        defaults = {"User-Agent": "dockerfleet.remote_api", "Accept-Encoding": "identity"}
+        fixed: dict[str, str] = {}
         content: bytes | t.BinaryIO | None = stream
         if stream is not None:
-            sent = {
-                "Content-Type": "application/x-tar",
-                **sent,
-                "Content-Length": str(os.fstat(stream.fileno()).st_size),
-            }
+            defaults["Content-Type"] = "application/x-tar"
+            fixed["Content-Length"] = str(os.fstat(stream.fileno()).st_size)
         elif body is not None:
             content = json.dumps(body).encode()
-            sent["Content-Type"] = "application/json"
+            fixed["Content-Type"] = "application/json"
+        sent = _merged(defaults, headers or {}, fixed)
         self._progress.begin(f"{method} {path}", seconds, idle=idle)
         response = self._transport.send(method, quote(target, safe="!#$%&'()*+,/:;=?@[]~"), content, sent)
         return Exchange(self._progress, response)
@@ -309,6 +308,12 @@ class Exchange:
                 raise errors.too_large(endpoint=endpoint, address=connection.address, limit=MEMORY_LIMIT // 2**20)
             pieces.append(piece)
         return Answer(connection.address, endpoint, self.status, self.headers, b"".join(pieces), connection.peer)
+
+
+def _merged(*parts: t.Mapping[str, str]) -> dict[str, str]:
+    """Return all headers; a later one replaces an earlier one, whatever the case of their names (RFC 9110, 5.1)."""
+    found = {name.lower(): (name, value) for part in parts for name, value in part.items()}
+    return dict(found.values())
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -74,6 +74,29 @@ def test_all_that_a_request_says_is_sent(serve: Any, engine_at: Any, method: str
     assert body == b'{"Name": "c"}'
 
 
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+@pytest.mark.parametrize("file", [False, True], ids=["JSON", "file"])
+def test_type_of_the_body_is_sent_once(
+    serve: Any, engine_at: Any, tmp_path: pathlib.Path, unix: bool, name: str, file: bool
+) -> None:
+    """Names of headers are the same in any case (RFC 9110, section 5.1)."""
+    received = bytearray()
+
+    def handler(sock: socket.socket) -> None:
+        while not received.endswith(b"}"):
+            received.extend(sock.recv(65536))
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    (tmp_path / "body").write_text("{}")
+    body: dict[str, Any] = {"src": str(tmp_path / "body")} if file else {"body": {}}
+    asked = request("/v1.41/x", "POST", headers={name: "text/plain"}, **body)
+    send(engine_at(serve(handler, unix=unix).address), asked)
+    lines = received.decode().lower().split("\r\n")
+    kind = "text/plain" if file else "application/json"
+    assert [line for line in lines if line.startswith("content-type:")] == [f"content-type: {kind}"]
+
+
 def test_text(serve: Any, fake_engine: Any, engine_at: Any) -> None:
     result = send(engine_at(serve(fake_engine({})).address), request("/_ping"))
     assert result["text"] == "OK"
