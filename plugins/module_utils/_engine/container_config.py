@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 # The keys of the body of POST /containers/create, from the API's definitions 1.25 to 1.51 (api/docs in moby). A line
 # has the path of an object (a dot for the body, an asterisk for each item of a list or mapping) and its keys, each with
-# its type: text, number, bool, list, mapping, lt and mt for those of texts. @41-43 says: API 1.41 to 1.43.
+# its type: text, number, bool, list, mapping, lt and mt for those of texts. @41-43 says: API 1.41 to 1.43. Earlier
+# versions than 1.44 know an endpoint's MacAddress, and discard it (moby, handleMACAddressBC).
 _DEFINITION = """
 . ArgsEscaped:b AttachStderr:b AttachStdin:b AttachStdout:b Cmd:lt Domainname:t Entrypoint:lt Env:lt ExposedPorts:m
   Healthcheck:m HostConfig:m Hostname:t Image:t Labels:mt MacAddress:t NetworkDisabled:b NetworkingConfig:m
@@ -53,7 +54,7 @@ HostConfig.Ulimits.* Hard:n Name:t Soft:n
 NetworkingConfig EndpointsConfig:m
 NetworkingConfig.EndpointsConfig.* Aliases:lt DNSNames:lt@44 DriverOpts:mt@32 EndpointID:t Gateway:t
   GlobalIPv6Address:t GlobalIPv6PrefixLen:n GwPriority:n@48 IPAMConfig:m IPAddress:t IPPrefixLen:n IPv6Gateway:t
-  Links:lt MacAddress:t NetworkID:t
+  Links:lt MacAddress:t@44 NetworkID:t
 NetworkingConfig.EndpointsConfig.*.IPAMConfig IPv4Address:t IPv6Address:t LinkLocalIPs:lt
 """
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.container_config import check_config
 
+ENDPOINT = "NetworkingConfig.EndpointsConfig.back"
 PORTS: dict[str, Any] = {"Volumes": {"/data": {}}, "ExposedPorts": {"80/tcp": {}}}
 
 
@@ -76,6 +77,11 @@ def test_keys_in_another_case() -> None:
             43,
             "Healthcheck.StartInterval is known to the API from 1.44 on; 1.43, which is spoken here, ignores it.",
         ),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"back": {"MacAddress": "02:42:ac:11:00:0a"}}}},
+            43,
+            f"{ENDPOINT}.MacAddress is known to the API from 1.44 on; 1.43, which is spoken here, ignores it.",
+        ),
     ],
 )
 def test_keys_that_the_engine_ignores(config: dict[str, Any], version: int, warning: str) -> None:
@@ -83,7 +89,8 @@ def test_keys_that_the_engine_ignores(config: dict[str, Any], version: int, warn
     checked = check_config(config, f"1.{version}")
     assert checked.warnings == [f"config: {warning}"]
     assert checked.body == config
-    assert [value for value in checked.compared.values() if value not in ({}, {"Mounts": [{}]})] == []
+    nothing: tuple[dict[str, Any], ...] = ({}, {"Mounts": [{}]}, {"EndpointsConfig": {"back": {}}})
+    assert [value for value in checked.compared.values() if value not in nothing] == []
 
 
 @pytest.mark.parametrize(
