@@ -55,8 +55,10 @@ def _load_ca(context: ssl.SSLContext, tls: TlsOptions) -> None:
         return
     if tls.ca_path and not tls.ca_pem:
         _read_pem(tls.ca_path)
+    # What stands around the certificates may be in any language; ssl takes ASCII alone.
+    text = tls.ca_pem.encode("ascii", "replace").decode() if tls.ca_pem else None
     try:
-        context.load_verify_locations(cafile=None if tls.ca_pem else tls.ca_path, cadata=tls.ca_pem)
+        context.load_verify_locations(cafile=None if text else tls.ca_path, cadata=text)
     except ssl.SSLError as exc:
         raise errors.no_certificate(path=tls.ca_name, reason=openssl_reason(exc), machine=platform.node()) from exc
 
@@ -125,7 +127,10 @@ class PeerCertificate:
         return cls(
             subject=_common_name(content.get("subject", ())),
             issuer=_common_name(content.get("issuer", ())),
-            names=tuple(value for kind, value in content.get("subjectAltName", ())),
+            names=tuple(
+                value if isinstance(value, str) else _common_name(value)  # a directoryName is a whole name
+                for _kind, value in content.get("subjectAltName", ())
+            ),
             not_before=ssl.cert_time_to_seconds(content["notBefore"]),
             not_after=ssl.cert_time_to_seconds(content["notAfter"]),
         )

@@ -85,12 +85,19 @@ class Authority:
         not_before: datetime.datetime = NOW - 40 * DAY,
         not_after: datetime.datetime = NOW + 20 * DAY,
         server: bool = True,
+        directory: str | None = None,
     ) -> pathlib.Path:
-        """Return a folder with ca.pem, cert.pem and key.pem."""
+        """Return a folder with ca.pem, cert.pem and key.pem.
+
+        :param directory: the common name of a directoryName in subjectAltName, if there is to be one.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         sans: list[x509.GeneralName] = [x509.DNSName(one) for one in names]
         sans += [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses]
+        if directory:
+            attributes = [x509.NameAttribute(NameOID.COMMON_NAME, directory)]
+            sans.append(x509.DirectoryName(x509.Name(attributes)))
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = self._builder(subject, key.public_key(), not_before, not_after)
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)

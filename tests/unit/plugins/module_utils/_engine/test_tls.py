@@ -218,6 +218,13 @@ def test_engine_certificate_with_other_names(
     assert re.search(rf"\(127\.0\.0\.1\) does not carry the name 127\.0\.0\.1; it carries {carried}\. ", message)
 
 
+def test_engine_certificate_with_the_name_of_a_directory(
+    tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
+) -> None:
+    server = tls_server(authority.issue("engine1", names=("docker",), addresses=(), directory="Rack 7"))
+    assert "it carries docker, Rack 7. " in failure(engine_at, server, ca_path=str(authority.path))
+
+
 def test_name_can_be_given(
     tls_server: Callable[[pathlib.Path], Server], authority: Authority, engine_at: Callable[..., Engine]
 ) -> None:

@@ -136,6 +136,21 @@ def test_engine_without_tls(serve: Any, fake_engine: Any, check: Any, host: Any)
     assert "this port speaks plain HTTP, not TLS" in result["msg"]
 
 
+def test_certificate_with_the_name_of_a_directory(engine: Any, check: Any, host: str) -> None:
+    result = check(engine(directory="Rack 7"))
+    assert failed(result) == []
+    (detail,) = [one["detail"] for one in result["checks"] if one["name"] == "server_certificate"]
+    assert f"docker1 (localhost, {host}, Rack 7), signed by Our CA" in detail
+
+
+def test_authority_as_text_in_any_language(engine: Any, check: Any, authority: Any) -> None:
+    """As in a file, what stands around the certificate does not count."""
+    text = f"# Für die Küche 例\n{authority.path.read_text()}# café\n"
+    result = check(engine(), ca_certificate=text)
+    assert failed(result) == []
+    assert "failed" not in result
+
+
 def test_certificate_without_the_name(engine: Any, check: Any, host: Any) -> None:
     result = check(engine(addresses=("192.0.2.1",)))
     assert failed(result) == ["server_certificate", "info"]
