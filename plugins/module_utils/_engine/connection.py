@@ -331,7 +331,24 @@ def _tls_options(params: Params, environment: ClientEnvironment, endpoint: _Endp
         cert, key = files.cert, files.key
     if bool(cert) != bool(key):
         raise errors.incomplete_client(missing="client_key" if cert else "client_cert", present=cert or key)
-    return TlsOptions(verify, params.get("ca_path") or files.ca, cert, key, params.get("tls_hostname") or host)
+    return TlsOptions(verify, params.get("ca_path") or files.ca, cert, key, certified_name(params, host))
+
+
+def certified_name(params: Params, host: str) -> str:
+    """Return the name that the certificate of a host must carry. Raises OptionError for one that ssl cannot look for.
+
+    It is looked for in IDNA's way of writing, which has no empty label and none of more than 63 characters (RFC 3490).
+    """
+    name = params.get("tls_hostname")
+    if not name:
+        return host
+    try:
+        valid = b"\0" not in name.encode("idna")
+    except UnicodeError:
+        valid = False
+    if not valid:
+        raise errors.bad_hostname(name=name)
+    return str(name)
 
 
 def _find_files(params: Params, environment: ClientEnvironment, endpoint: _Endpoint, verify: bool) -> _PemFiles:
@@ -364,6 +381,7 @@ __all__ = (
     "Connection",
     "TlsOptions",
     "bracketed",
+    "certified_name",
     "parse_address",
     "require_absolute",
     "resolve",

@@ -133,6 +133,11 @@ bad_timeout = OptionError.text("option timeout", "{seconds} is not a time", "Giv
 bad_version = OptionError.text(
     "option api_version", "{version!r} is no version", "Write it as MAJOR.MINOR, for example 1.44."
 )
+bad_hostname = OptionError.text(
+    "option tls_hostname",
+    "{name!r} is not a name that a certificate can carry",
+    "Write the name of a host, for example docker.example.com, or an IP address.",
+)
 incomplete_client = OptionError.text(
     "option {missing}", "it is missing beside {present}", "Give both, the client's certificate and its key."
 )

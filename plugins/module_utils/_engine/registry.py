@@ -21,6 +21,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.cli
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import (
     Params,
     TlsOptions,
+    certified_name,
     require_absolute,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
@@ -96,7 +97,7 @@ def resolve_login(params: Params) -> Login:
         params.get("ca_path"),
         params.get("client_cert"),
         params.get("client_key"),
-        params.get("tls_hostname") or origin.host,
+        certified_name(params, origin.host),
     )
     return Login(origin, tls, credentials, params["timeout"])
 

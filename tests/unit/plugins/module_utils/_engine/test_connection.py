@@ -332,6 +332,21 @@ def test_options_that_contradict_each_other(home: pathlib.Path, tmp_path: pathli
         meant(home, api_version="v1")
 
 
+@pytest.mark.parametrize("name", [".example.com", "a..b", "a" * 64, "\u00fc" * 63, "a\0b"])
+def test_name_that_no_certificate_can_carry(home: pathlib.Path, name: str) -> None:
+    with pytest.raises(OptionError, match=r"^option tls_hostname: '.*' is not a name that a certificate can carry"):
+        meant(home, docker_host="tcp://d:1", tls_hostname=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["docker.example.com", "docker.example.com.", "127.0.0.1", "::1", "b\u00fccher.example"]
+)
+def test_name_that_a_certificate_can_carry(home: pathlib.Path, name: str) -> None:
+    tls = meant(home, docker_host="tcp://d:1", tls_hostname=name).tls
+    assert tls
+    assert tls.hostname == name
+
+
 @pytest.mark.parametrize("name", ["ca_path", "client_cert", "client_key", "cert_path"])
 def test_a_relative_path_is_refused_unless_it_is_the_environments(
     home: pathlib.Path, pki: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
