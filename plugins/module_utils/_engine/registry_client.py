@@ -50,11 +50,15 @@ class Origin:
 
     @classmethod
     def of_url(cls, url: str) -> Origin:
-        """Return the origin of an HTTP or HTTPS URL. Raises ValueError."""
+        """Return the origin of an HTTP or HTTPS URL. Raises ValueError.
+
+        Its host is written as HTTP and DNS have it (IDNA, RFC 3490).
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("it is no URL of HTTP or HTTPS")
-        return cls(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        host = parts.hostname.encode("idna").decode()
+        return cls(parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
 
     @property
     def authority(self) -> str:

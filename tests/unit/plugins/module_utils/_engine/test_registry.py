@@ -150,6 +150,17 @@ def image_answer(request: Request) -> Reply:
     return answers.get(f"{request.method} {request.target}", Reply(UNKNOWN, 404))
 
 
+def test_registry_whose_name_is_not_ascii(
+    start: Start, ask: Callable[..., dict[str, t.Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = start(image_answer, tls=False)
+    port = urlsplit(fake.url).port
+    found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_more: found)
+    assert ask(fake, registry=f"\u4f8b\u3048.jp:{port}", image="app:1")["digest"] == DIGEST
+    assert {request.headers["host"] for request in fake.requests} == {f"xn--r8jz45g.jp:{port}"}
+
+
 # --- what is asked for -------------------------------------------------------------------------------------------
 
 
@@ -165,6 +176,7 @@ def image_answer(request: Request) -> Reply:
         ({"image": "grafana/grafana"}, "https://registry-1.docker.io", "grafana/grafana", "latest"),
         ({"image": "web:1", "registry": "cache:5000", "tls": False}, "http://cache:5000", "web", "1"),
         ({"image": "cache:5000/web:1", "registry": "cache:5000"}, "https://cache:5000", "web", "1"),
+        ({"image": "web:1", "registry": "\u4f8b\u3048.jp:5000"}, "https://xn--r8jz45g.jp:5000", "web", "1"),
         ({"image": "docker.io/a/web:1", "registry": "cache"}, "https://cache", "docker.io/a/web", "1"),
     ],
 )
@@ -182,7 +194,9 @@ def test_bad_image(image: str) -> None:
         resolve_login(params_of(registry="r.example.com", image=image))
 
 
-@pytest.mark.parametrize("name", ["https://r.example.com", "r.example.com/v2", "r.example.com:x", "a b", ":50", "a?b"])
+@pytest.mark.parametrize(
+    "name", ["https://r.example.com", "r.example.com/v2", "r.example.com:x", "a b", ":50", "a?b", "a..b"]
+)
 def test_bad_registry(name: str) -> None:
     with pytest.raises(OptionError, match="^option registry: '.*' is not the address of a registry"):
         resolve_login(params_of(registry=name))
