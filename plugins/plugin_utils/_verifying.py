@@ -23,27 +23,25 @@ ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def verify_from_here(
-    params: dict[str, t.Any], host: str, now: datetime, opened: _authority.Authority | None = None
+    params: t.Mapping[str, t.Any], host: str, now: datetime, opened: _authority.Authority | None = None
 ) -> dict[str, t.Any]:
     """Return the result of verify for the engine of a host, by its name or address.
 
-    ``params`` are as in VERIFY_ARGUMENTS, with absolute paths; a directory in ``ca_path`` becomes the path of its
-    certificate. ``opened`` is the CA that they name, if it is open already: to open it takes as long as a handshake.
-    Raises RemoteApiError if no client can be issued.
+    ``params`` are as in VERIFY_ARGUMENTS, with absolute paths. ``opened`` is the CA that they name, if it is open
+    already: to open it takes as long as a handshake. Raises RemoteApiError if no client can be issued.
     """
-    identities = make_identities(params, now, opened)
-    return verify(params, host, local=False, identities=identities)
+    return verify(params, host, local=False, identities=make_identities(params, now, opened))
 
 
-def make_identities(params: dict[str, t.Any], now: datetime, opened: _authority.Authority | None = None) -> Identities:
-    """Return the clients that are to try the engine; a directory in ``ca_path`` becomes the path of its certificate.
+def make_identities(
+    params: t.Mapping[str, t.Any], now: datetime, opened: _authority.Authority | None = None
+) -> Identities:
+    """Return the clients that are to try the engine.
 
     The CA, which may be open already, issues one that is to be let in, unless the options name one or there is no key.
     One that it replaces issues another that is to be refused, while its key is left for that. Raises RemoteApiError.
     """
     directory = params["ca_path"] if os.path.isdir(params["ca_path"] or "") else None
-    if directory:
-        params["ca_path"] = os.path.join(directory, _authority.CERTIFICATE_FILE)
     authority, old, stranger = opened, None, None
     if authority is None and not params["client_cert"] and not params["cert_path"]:
         if params["ca_key"]:

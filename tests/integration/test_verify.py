@@ -106,8 +106,9 @@ def test_authority_issues_the_client(
     assert sorted(ca.rglob("*")) == before
 
 
-def test_host_verifies_itself(engines: dict[str, Host], ansible: Ansible) -> None:
-    for result in verified(ansible, list(engines.values()), run_on="host", ca_path="/etc/docker/ca.pem"):
+@pytest.mark.parametrize("ca_path", ["/etc/docker/ca.pem", "/etc/docker"])
+def test_host_verifies_itself(engines: dict[str, Host], ansible: Ansible, ca_path: str) -> None:
+    for result in verified(ansible, list(engines.values()), run_on="host", ca_path=ca_path):
         assert failed(result) == [], result
         assert [check["name"] for check in result["checks"]] == [
             "local_socket",

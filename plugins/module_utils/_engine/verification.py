@@ -13,6 +13,7 @@ used, so that the checks run on a host as well.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 import typing as t
@@ -34,6 +35,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
     bracketed,
     resolve,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.context_store import PEM_NAMES
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.exposure import (
     REFUSALS,
     open_addresses,
@@ -97,7 +99,7 @@ def verify(
 ) -> dict[str, t.Any]:
     """Return the task's result, with ``failed`` and ``msg`` if a check failed or an option cannot be used.
 
-    :param params: as in VERIFY_ARGUMENTS.
+    :param params: as in VERIFY_ARGUMENTS. A directory in ``ca_path`` stands for the certificate in it.
     :param host: the name or address of the host to check, which stands for wildcards in ``listen`` as well.
     :param local: whether this runs on that host, so that its unix socket can be asked.
     """
@@ -138,7 +140,8 @@ class _Verification:
     def __init__(self, params: t.Mapping[str, t.Any], host: str, local: bool, identities: Identities) -> None:
         """Check nothing yet. Raises OptionError."""
         self.checks: list[Check] = []
-        self._params = params
+        ca_path = params["ca_path"] or ""
+        self._params = {**params, "ca_path": os.path.join(ca_path, PEM_NAMES[0])} if os.path.isdir(ca_path) else params
         self._host = host
         self._local = local
         self._identities = identities

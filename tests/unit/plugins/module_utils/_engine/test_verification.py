@@ -151,6 +151,14 @@ def test_authority_as_text_in_any_language(engine: Any, check: Any, authority: A
     assert "failed" not in result
 
 
+@pytest.mark.parametrize("local", [False, True], ids=["controller", "host"])
+def test_directory_of_an_authority(engine: Any, authority: Any, local: bool) -> None:
+    """As it is documented, wherever the checks run."""
+    params = {**DEFAULTS, "timeout": 5, "negative_checks": False, "ca_path": str(authority.path.parent)}
+    checks = verify({**params, "docker_host": engine(mutual=False)}, "unused.invalid", local=local)["checks"]
+    assert [one["ok"] for one in checks if one["name"] == "server_certificate"] == [True], checks
+
+
 def test_certificate_without_the_name(engine: Any, check: Any, host: Any) -> None:
     result = check(engine(addresses=("192.0.2.1",)))
     assert failed(result) == ["server_certificate", "info"]
