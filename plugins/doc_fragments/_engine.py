@@ -46,8 +46,8 @@ options:
     type: path
   cert_path:
     description:
-      - A directory with C(ca.pem), C(cert.pem), and C(key.pem), for whatever of O(ca_path), O(client_cert), and
-        O(client_key) is not set.
+      - A directory with C(ca.pem), C(cert.pem), and C(key.pem). O(ca_path) counts instead of the first, O(client_cert)
+        and O(client_key) together instead of the other two.
       - If it is not set, E(DOCKER_CERT_PATH) is used, and else the docker client's directory (E(DOCKER_CONFIG), or
         C(~/.docker)) as far as it holds these files.
     type: path

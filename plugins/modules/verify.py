@@ -106,8 +106,8 @@ options:
     type: path
   cert_path:
     description:
-      - A directory with C(ca.pem), C(cert.pem), and C(key.pem), for whatever of the three is not set. The CA issues no
-        client's certificate then.
+      - A directory with C(ca.pem), C(cert.pem), and C(key.pem). O(ca_path) counts instead of the first, O(client_cert)
+        and O(client_key) together instead of the other two. The CA issues no client's certificate then.
     type: path
   tls_hostname:
     description: The name that the engine's certificate must carry, if it is not the host of the address.
