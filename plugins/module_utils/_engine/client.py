@@ -149,7 +149,6 @@ class Engine:
         *,
         query: Query | None = None,
         body: Body = None,
-        headers: t.Mapping[str, str] | None = None,
         accept: t.Container[int] = range(200, 300),
         versioned: bool = True,
         seconds: float | None = None,
@@ -163,7 +162,7 @@ class Engine:
         :param seconds: the time limit, if it is not that of the connection.
         Raises EngineError, which is an AnswerError for a status that is not accepted.
         """
-        with self.exchange(method, path, query, body, headers, versioned=versioned, seconds=seconds) as exchange:
+        with self.exchange(method, path, query, body, versioned=versioned, seconds=seconds) as exchange:
             answer = exchange.read()
         self.require(answer, accept)
         return answer

@@ -27,16 +27,15 @@ _PEEK_LIMIT = 4 * 2**20
 class _Connection(http.client.HTTPConnection):
     """A connection that is opened under a time limit."""
 
-    def __init__(self, progress: Progress, context: ssl.SSLContext | None) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__("localhost")
         self._progress = progress
-        self._context = context
         self.served: bytes | None = None
 
     def connect(self) -> None:
         """Open the connection, and note the certificate (DER) that the engine serves. Raises EngineError."""
         with explained(self._progress, OSError):
-            self.sock = open_socket(self._progress, self._context)
+            self.sock = open_socket(self._progress)
         if isinstance(self.sock, ssl.SSLSocket):
             self.served = self.sock.getpeercert(binary_form=True)
 
@@ -77,10 +76,10 @@ class HttpResponse:
 class HttpTransport:
     """One connection to an engine, kept for several requests."""
 
-    def __init__(self, progress: Progress, context: ssl.SSLContext | None = None) -> None:
-        """Connect to nothing yet. ``context`` is what to speak TLS with, by default the connection's TLS options."""
+    def __init__(self, progress: Progress) -> None:
+        """Connect to nothing yet."""
         self._progress = progress
-        self._connection = _Connection(progress, context)
+        self._connection = _Connection(progress)
 
     def send(
         self, method: str, target: str, body: bytes | t.BinaryIO | None, headers: t.Mapping[str, str]
