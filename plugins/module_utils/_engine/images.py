@@ -39,7 +39,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class ImageName:
-    """The parts of an image's name: the repository with its registry, and a tag or a digest."""
+    """The parts of an image's name: the repository, often with its registry, and a tag or a digest."""
 
     repository: str
     version: str

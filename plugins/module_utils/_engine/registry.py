@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
@@ -26,6 +25,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.con
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import (
     Credentials,
+    ImageName,
     parse_image_name,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.registry_client import (
@@ -70,14 +70,6 @@ _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|sha256:[0-9a-f]{64}|sh
 _MOST_PAGES = 100_000
 
 
-@dataclass(frozen=True)
-class ImageInRegistry:
-    """An image by its repository's path in a registry, and a tag or a digest."""
-
-    path: str
-    version: str
-
-
 def resolve_login(params: Params) -> Login:
     """Return how to reach the registry that a task's parameters name (keys as in REGISTRY_ARGUMENTS).
 
@@ -102,12 +94,15 @@ def resolve_login(params: Params) -> Login:
     return Login(origin, tls, credentials, params["timeout"])
 
 
-def resolve_image(params: Params) -> ImageInRegistry | None:
-    """Return the image that a task's parameters name, None if they name none. Raises OptionError."""
+def resolve_image(params: Params) -> ImageName | None:
+    """Return the image that a task's parameters name, None if they name none. Raises OptionError.
+
+    Its repository is the path in the registry.
+    """
     return _find_image(params)[1]
 
 
-def _find_image(params: Params) -> tuple[str, ImageInRegistry | None]:
+def _find_image(params: Params) -> tuple[str, ImageName | None]:
     """Return the registry's name and the image, None if none was named. Raises OptionError.
 
     A registry that is given as an option may be another one's mirror, so the image's name is its repository as a whole,
@@ -127,7 +122,7 @@ def _find_image(params: Params) -> tuple[str, ImageInRegistry | None]:
         path = f"library/{path}"
     if not _REPOSITORY.fullmatch(path) or not _VERSION.fullmatch(image.version):
         raise errors.bad_image(image=name)
-    return registry, ImageInRegistry(path, image.version)
+    return registry, ImageName(path, image.version)
 
 
 def _origin(name: str, source: str, *, tls: bool) -> Origin:
@@ -141,17 +136,17 @@ def _origin(name: str, source: str, *, tls: bool) -> Origin:
         raise errors.bad_registry(source=source, address=name.rpartition("@")[2]) from exc
 
 
-def registry_info(registry: Registry, image: ImageInRegistry | None) -> dict[str, t.Any]:
+def registry_info(registry: Registry, image: ImageName | None) -> dict[str, t.Any]:
     """Return ``repositories``, ``tags`` and ``digest``: of all that is listed, or of one image. Raises EngineError.
 
     Of an image that is not there, the lists are empty and the digest is None.
     """
     if image is None:
         return {"repositories": _catalog(registry), "tags": [], "digest": None}
-    tags = _list(registry, f"/v2/{image.path}/tags/list", "tags")
+    tags = _list(registry, f"/v2/{image.repository}/tags/list", "tags")
     digest = _digest(registry, image)
     found = tags is not None or digest is not None
-    return {"repositories": [image.path] if found else [], "tags": tags or [], "digest": digest}
+    return {"repositories": [image.repository] if found else [], "tags": tags or [], "digest": digest}
 
 
 def _catalog(registry: Registry) -> list[str]:
@@ -209,12 +204,12 @@ def _next_page(answer: Answer, target: str) -> str:
     return f"{parts.path}?{parts.query}"
 
 
-def _digest(registry: Registry, image: ImageInRegistry) -> str | None:
+def _digest(registry: Registry, image: ImageName) -> str | None:
     """Return the digest of an image's manifest, or of its index; None if it is not there. Raises EngineError.
 
     It is the SHA-256 of the manifest's bytes. Registries should say it in a header, but need not (OCI spec).
     """
-    target = f"/v2/{image.path}/manifests/{image.version}"
+    target = f"/v2/{image.repository}/manifests/{image.version}"
     answer = registry.request("HEAD", target, _MANIFESTS)
     if answer.status == 200 and "docker-content-digest" not in answer.headers:
         answer = registry.request("GET", target, _MANIFESTS)
@@ -236,4 +231,4 @@ def _is_refusal(answer: Answer) -> bool:
         return False
 
 
-__all__ = ("REGISTRY_ARGUMENTS", "ImageInRegistry", "registry_info", "resolve_image", "resolve_login")
+__all__ = ("REGISTRY_ARGUMENTS", "registry_info", "resolve_image", "resolve_login")

@@ -23,9 +23,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.err
     OptionError,
     TlsError,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import ImageName
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.registry import (
     REGISTRY_ARGUMENTS,
-    ImageInRegistry,
     registry_info,
     resolve_image,
     resolve_login,
@@ -183,7 +183,7 @@ def test_registry_whose_name_is_not_ascii(
 def test_image_and_registry(options: dict[str, t.Any], origin: str, path: str, version: str) -> None:
     params = params_of(**options)
     assert str(resolve_login(params).origin) == origin
-    assert resolve_image(params) == ImageInRegistry(path, version)
+    assert resolve_image(params) == ImageName(path, version)
 
 
 @pytest.mark.parametrize(
