@@ -104,10 +104,7 @@ can_talk_to_engine:
   sample: true
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.containers import container_info
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
@@ -125,18 +122,16 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, mutually_exclusive=[["names", "filters"]], supports_check_mode=True)
     params = module.params
-
-    def work(engine: Engine) -> dict[str, t.Any]:
-        """Return the module's result. Raises EngineError."""
-        return container_info(
+    run_module(
+        module,
+        lambda engine: container_info(
             engine,
             names=params["names"],
             everything=params["all"],
             filters=params["filters"],
             details=params["details"],
-        )
-
-    run_module(module, work)
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -92,10 +92,7 @@ can_talk_to_engine:
   sample: true
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import image_info
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
@@ -112,12 +109,10 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, mutually_exclusive=[["names", "filters"]], supports_check_mode=True)
     params = module.params
-
-    def work(engine: Engine) -> dict[str, t.Any]:
-        """Return the module's result. Raises EngineError."""
-        return image_info(engine, names=params["names"], everything=params["all"], filters=params["filters"])
-
-    run_module(module, work)
+    run_module(
+        module,
+        lambda engine: image_info(engine, names=params["names"], everything=params["all"], filters=params["filters"]),
+    )
 
 
 if __name__ == "__main__":

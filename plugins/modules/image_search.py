@@ -70,10 +70,7 @@ can_talk_to_engine:
   sample: true
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.client import Engine
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.connection import ENGINE_ARGUMENTS
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.images import image_search
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._engine.run_module import run_module
@@ -90,13 +87,12 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-
-    def work(engine: Engine) -> dict[str, t.Any]:
-        """Return the module's result. Raises EngineError."""
-        results = image_search(engine, term=params["term"], limit=params["limit"], filters=params["filters"])
-        return {"results": results}
-
-    run_module(module, work)
+    run_module(
+        module,
+        lambda engine: {
+            "results": image_search(engine, term=params["term"], limit=params["limit"], filters=params["filters"])
+        },
+    )
 
 
 if __name__ == "__main__":
