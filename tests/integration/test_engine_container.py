@@ -83,6 +83,26 @@ BESIDE: dict[str, Any] = {
     "image": IMAGE,
     "config": {"HostConfig": {"NetworkMode": "container:member"}},
 }
+# What engines add to or write in another way when a container shares namespaces, or has no limit.
+SHARING: dict[str, Any] = {
+    "name": "sharing",
+    "image": IMAGE,
+    "config": {
+        "stoptimeout": 0,  # another case of letters
+        "Healthcheck": {"Test": []},
+        "HostConfig": {
+            "Init": False,
+            "Memory": 67108864,
+            "MemorySwap": 134217728,
+            "MemorySwappiness": -1,
+            "PidMode": "host",
+            "PidsLimit": -1,
+            "PortBindings": {"80/tcp": []},
+            "SecurityOpt": ["no-new-privileges"],
+        },
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:AC:11:00:AA"}}},
+    },
+}
 
 STORY = [
     container("check first", check=True, **WEB),
@@ -138,6 +158,14 @@ STORY = [
     shell("address", "docker exec member /bin/ip -4 -o addr show eth0"),
     container("beside it", **BESIDE),
     container("beside it again", **BESIDE),
+    # One in the host's namespaces.
+    container("sharing", **SHARING),
+    container("sharing again", **SHARING),
+    container("sharing, by the engine's name", **{**SHARING, "name": "/sharing"}),
+    container("sharing stops", state="stopped", **SHARING),
+    container("sharing is stopped", state="stopped", **SHARING),
+    container("sharing starts", **SHARING),
+    container("sharing, as if nothing were said", name="sharing", config={"HostConfig": {"SecurityOpt": []}}),
     # One that goes by itself once it is stopped.
     container("fleeting", name="fleeting", image=IMAGE, config={"HostConfig": {"AutoRemove": True}}),
     container("remove the fleeting one", name="fleeting", state="absent", force=True),
@@ -270,6 +298,18 @@ def test_networks(results: dict[str, Any]) -> None:
     assert not results["in a network again"]["changed"], json.dumps(results["in a network again"].get("diff"))
     assert results["beside it"]["actions"] == ["created", "started"]
     assert not results["beside it again"]["changed"], json.dumps(results["beside it again"].get("diff"))
+
+
+def test_container_in_namespaces_of_the_host(results: dict[str, Any]) -> None:
+    assert results["sharing"]["actions"] == ["created", "started"]
+    assert [line for line in results["sharing"].get("warnings", []) if "as config says" in str(line)] == []
+    for name in ("sharing again", "sharing, by the engine's name", "sharing is stopped"):
+        assert not results[name]["changed"], json.dumps(results[name].get("diff"))
+    assert results["sharing stops"]["actions"] == ["stopped"]
+    assert results["sharing starts"]["actions"] == ["started"]
+    changed = results["sharing, as if nothing were said"]
+    assert changed["actions"] == ["stopped", "removed", "created", "started"]
+    assert changed["diff"]["before"]["HostConfig.SecurityOpt"] == ["no-new-privileges"]
 
 
 def test_container_that_goes_by_itself(results: dict[str, Any]) -> None:
