@@ -157,18 +157,28 @@ class Service:
             self.restart(socket_activated="fd://" in self.systemd.loaded_command(), limit=limit)
             self.wait_until_started(state.main_pid, limit)
 
-    def revive(self, settings: DaemonSettings, limit: float) -> None:
+    def is_up(self, settings: DaemonSettings, old_pid: int = 0) -> bool:
+        """Return whether the service runs, as another process than the old one, and answers on its local sockets.
+
+        Raises SystemdError.
+        """
+        state = self.systemd.state()
+        return state.is_running and state.main_pid != old_pid and not silent_sockets(settings)
+
+    def revive(self, settings: DaemonSettings, limit: float, settle: float) -> None:
         """Start the daemon with its old settings and wait until it answers on its local sockets. Raises DaemonError.
 
+        One without local sockets has to keep running for ``settle`` seconds instead.
         There is a second attempt: the first may meet a systemd that is busy with itself, and leave the daemon stopped.
         """
+        old_pid = self.systemd.state().main_pid
         try:
-            self._start_as_before(settings, limit)
+            self._start_as_before(settings, limit, settle)
         except RemoteApiError:
-            if silent_sockets(settings):
-                self._start_as_before(settings, limit)
+            if not settings.local_sockets or not self.is_up(settings, old_pid):
+                self._start_as_before(settings, limit, settle)
 
-    def _start_as_before(self, settings: DaemonSettings, limit: float) -> None:
+    def _start_as_before(self, settings: DaemonSettings, limit: float, settle: float) -> None:
         """Do one attempt of revive(). Raises DaemonError.
 
         The socket unit starts again, too: after being masked and unmasked it is active and yet passes on no socket.
@@ -179,7 +189,9 @@ class Service:
             self.systemd.start_job("stop", self.systemd.socket)
             self._wait_until(lambda: not self.systemd.socket_is_active(), self.systemd.socket, _STOP_LIMIT)
         self.restart(socket_activated=settings.socket_activated, limit=limit)
-        self.wait_until_started(state.main_pid, limit)
+        pid = self.wait_until_started(state.main_pid, limit)
+        if not settings.local_sockets:
+            self.watch(pid, settle)
         self.poll(
             lambda: not silent_sockets(settings),
             limit,

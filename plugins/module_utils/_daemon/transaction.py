@@ -28,7 +28,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.mod
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import (
     Service,
     read_inventory,
-    silent_sockets,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_change
@@ -225,13 +224,14 @@ class Transaction:
     def _revive(self) -> None:
         """Have the daemon run as before the change. Raises RemoteApiError."""
         if self._restarted:
-            self._service.revive(self._plan.before, self._timing.revive)
+            self._service.revive(self._plan.before, self._timing.revive, self._timing.settle)
         elif self._reloaded:
             self._service.systemd.reload_daemon()
         self._report("daemon as before")
 
     def _rolled_back(self, cause: RemoteApiError, restored: list[str], lines: list[str]) -> errors.DaemonError:
         """Return the error for a change that is undone: what failed, what the journal says, what was restored."""
+        has_socket = bool(self._plan.before.local_sockets)
         return errors.rolled_back(
             subject=cause.subject,
             cause=cause.cause.rstrip("."),
@@ -239,7 +239,7 @@ class Transaction:
             remedy=cause.remedy,
             files=f"Put back: {', '.join(restored)}." if restored else "Every file is as it was.",
             daemon=(
-                "The daemon was started again as before, and answers."
+                f"The daemon was started again as before, and {'answers' if has_socket else 'runs'}."
                 if self._restarted
                 else "The daemon was not restarted."
             ),
@@ -249,9 +249,11 @@ class Transaction:
         self, cause: RemoteApiError, failures: list[RemoteApiError], lines: list[str]
     ) -> errors.DaemonError:
         """Return the error for a change that cannot be undone, the alarm first."""
-        down = bool(silent_sockets(self._plan.before))
+        is_up = False
+        with contextlib.suppress(RemoteApiError):
+            is_up = self._service.is_up(self._plan.before)
         return errors.not_rolled_back(
-            state="DOCKER IS DOWN" if down else "NOT EVERYTHING WAS PUT BACK",
+            state="DOCKER IS DOWN" if not is_up else "NOT EVERYTHING WAS PUT BACK",
             unit=self._plan.service,
             problem=cause,
             lines=f"; the daemon's journal: {' | '.join(lines)}" if lines else "",

@@ -18,6 +18,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.ser
     read_inventory,
     silent_sockets,
 )
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import SystemdError
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.fake_host import (
     FIRST_PID,
     OLD,
@@ -30,6 +31,7 @@ START, STOP, RESTART = "start docker.service", "stop docker.service", "restart d
 START_SOCKET, STOP_SOCKET = "start docker.socket", "stop docker.socket"
 KILL = "kill --signal=SIGKILL docker.service"
 ACTIVATED = "--host=fd://"
+TCP_ALONE = "--host=tcp://127.0.0.1:1"
 
 
 def not_there() -> DaemonError:
@@ -199,7 +201,7 @@ def test_an_old_daemon_that_is_down_gets_its_socket_anew(host: FakeHost, active:
     """After being masked and unmasked, a socket unit is active and passes on no socket."""
     host.stop()
     host.socket_active = active
-    host.service.revive(host.settings(ACTIVATED), 30)
+    host.service.revive(host.settings(ACTIVATED), 30, 2)
     assert host.requests == [STOP_SOCKET, RESET, STOP, RESET, START_SOCKET, START]
     assert (host.runs_with, host.socket_active) == (OLD, True)
 
@@ -207,7 +209,30 @@ def test_an_old_daemon_that_is_down_gets_its_socket_anew(host: FakeHost, active:
 def test_an_old_daemon_that_does_not_come_back_is_tried_twice(host: FakeHost) -> None:
     host.behaviours[OLD] = "dies"
     with pytest.raises(DaemonError, match="the daemon ended while it started"):
-        host.service.revive(host.settings(), 30)
+        host.service.revive(host.settings(), 30, 2)
+    assert host.requests.count(RESTART) == 2
+
+
+@pytest.mark.parametrize(("behaviour", "says"), [("dies", "ended while it started"), ("brief", "ended within seconds")])
+def test_one_that_listens_on_tcp_alone_is_no_exception(host: FakeHost, behaviour: str, says: str) -> None:
+    host.behaviours[OLD] = behaviour
+    with pytest.raises(DaemonError, match=says):
+        host.service.revive(host.settings(TCP_ALONE), 30, 2)
+    assert host.requests.count(RESTART) == 2
+
+
+def test_and_is_watched_since_it_cannot_be_asked(host: FakeHost) -> None:
+    began = host.time
+    host.service.revive(host.settings(TCP_ALONE), 30, 2)
+    assert (host.runs_with, host.requests) == (OLD, [RESET, RESTART])
+    assert START_TAKES + 2 <= host.time - began < START_TAKES + 3
+
+
+def test_a_daemon_that_was_not_restarted_is_not_taken_for_the_old_one(host: FakeHost) -> None:
+    """It answers, and has the arguments that did not work."""
+    host.fails[RESTART] = 2
+    with pytest.raises(SystemdError, match="restart docker.service failed"):
+        host.service.revive(host.settings(), 30, 2)
     assert host.requests.count(RESTART) == 2
 
 

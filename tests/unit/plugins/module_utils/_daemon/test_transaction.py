@@ -74,12 +74,13 @@ class Host(FakeHost):
         """Whether a journal, or a part of it, is there."""
         return any((self.root / name).is_dir() and os.listdir(self.root / name) for name in ("lib", "units"))
 
-    def whole_plan(self, *, live_restore: bool | None = None, reload_due: bool = True) -> Plan:
+    def whole_plan(self, *, words: str = "", live_restore: bool | None = None, reload_due: bool = True) -> Plan:
         """Return the plan that changes all three."""
         return self.plan(
             self.change(self.new, b"key\n", 0o600),
             self.change(self.options, NEW),
             self.change(self.gone, None),
+            words=words,
             live_restore=live_restore,
             reload_due=reload_due,
         )
@@ -281,6 +282,18 @@ def test_a_daemon_that_stays_down_is_an_alarm_and_the_journal_stays(host: Host) 
     assert undo
     assert [entry.before for entry in undo.entries] == [host.before[name] for name in ("key.pem", "options", "gone")]
     assert host.requests.count(RESTART) == 3, "the old daemon is tried twice"
+
+
+def test_nor_is_one_without_a_local_socket_said_to_run(host: Host) -> None:
+    plan = host.whole_plan(words="--host=tcp://127.0.0.1:1")
+    host.behaviours = {NEW: "dies", OLD: "dies"}
+    with pytest.raises(NotRolledBackError, match=r"^DOCKER IS DOWN ON THIS HOST: docker\.service: "):
+        host.carry_out(plan)
+    assert (host.has_journal, host.requests.count(RESTART)) == (True, 3)
+    host.behaviours.pop(OLD)
+    with pytest.raises(RolledBackError, match=r"The daemon was started again as before, and runs\.$"):
+        host.carry_out(host.whole_plan(words="--host=tcp://127.0.0.1:1"))
+    assert (host.is_old, host.runs_with) == (True, OLD)
 
 
 def test_a_file_that_cannot_be_put_back_still_leaves_a_daemon(host: Host) -> None:
