@@ -142,6 +142,10 @@ class ServiceState:
         return ended or (self.active == "activating" and self.restarts > 0)
 
 
+# The units in which systemd prints a time span, without those shorter than a second (systemd.time(7)).
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
+
+
 class Systemd:
     """systemd as far as one service needs it. ``run`` is how commands are run."""
 
@@ -189,6 +193,14 @@ class Systemd:
             is_generated=found.get("UnitFileState") == "generated",
             has_begun=found.get("InactiveExitTimestampMonotonic") != "0",
         )
+
+    def stop_limit(self) -> float:
+        """Return how many seconds systemd lets the service take to stop before it kills it; 0 for as many as it likes.
+
+        Raises SystemdError.
+        """
+        text = self._show(self.service, "TimeoutStopUSec").get("TimeoutStopUSec", "")
+        return sum(int(count) * _SECONDS.get(unit, 0) for count, unit in re.findall(r"([0-9]+)([a-z]+)", text))
 
     def loaded_command(self) -> str:
         """Return the command as systemd has loaded it: its words joined by blanks, variables not replaced."""

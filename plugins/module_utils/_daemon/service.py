@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from dataclasses import dataclass
@@ -152,10 +153,28 @@ class Service:
 
     def start_if_down(self, limit: float) -> None:
         """Start the daemon unless it runs. Raises DaemonError."""
+        if not self.systemd.state().is_running:
+            self._start_anew(socket_activated="fd://" in self.systemd.loaded_command(), limit=limit)
+
+    def _start_anew(self, *, socket_activated: bool, limit: float) -> int:
+        """Restart the daemon, or start it if it is down, and return its process once it runs. Raises DaemonError.
+
+        One that still stops is left to do so: a container may take its time to end, and systemd kills what takes too
+        long. The start waits for that. Only a stop of the socket unit, which the service requires, would cancel it.
+        Otherwise the socket of a service that is down starts again, too: after being masked and unmasked it is active
+        and yet passes on no socket.
+        """
         state = self.systemd.state()
-        if not state.is_running:
-            self.restart(socket_activated="fd://" in self.systemd.loaded_command(), limit=limit)
-            self.wait_until_started(state.main_pid, limit)
+        if state.active == "deactivating":
+            self.systemd.reset_failed()
+            self.systemd.start_job("restart", self.name)
+            return self.wait_until_started(state.main_pid, limit + self.systemd.stop_limit())
+        self._end_endless_start()
+        if socket_activated and not state.is_running:
+            self.systemd.start_job("stop", self.systemd.socket)
+            self._wait_until(lambda: not self.systemd.socket_is_active(), self.systemd.socket, _STOP_LIMIT)
+        self.restart(socket_activated=socket_activated, limit=limit)
+        return self.wait_until_started(state.main_pid, limit)
 
     def is_up(self, settings: DaemonSettings, old_pid: int = 0) -> bool:
         """Return whether the service runs, as another process than the old one, and answers on its local sockets.
@@ -170,26 +189,24 @@ class Service:
 
         One without local sockets has to keep running for ``settle`` seconds instead.
         There is a second attempt: the first may meet a systemd that is busy with itself, and leave the daemon stopped.
+        After that, the start stays queued, so that the daemon starts once what is in its way has ended.
         """
         old_pid = self.systemd.state().main_pid
         try:
             self._start_as_before(settings, limit, settle)
         except RemoteApiError:
-            if not settings.local_sockets or not self.is_up(settings, old_pid):
+            if settings.local_sockets and self.is_up(settings, old_pid):
+                return
+            try:
                 self._start_as_before(settings, limit, settle)
+            except RemoteApiError:
+                with contextlib.suppress(RemoteApiError):
+                    self.systemd.start_job("start", self.name)
+                raise
 
     def _start_as_before(self, settings: DaemonSettings, limit: float, settle: float) -> None:
-        """Do one attempt of revive(). Raises DaemonError.
-
-        The socket unit starts again, too: after being masked and unmasked it is active and yet passes on no socket.
-        """
-        state = self.systemd.state()
-        self._end_endless_start()
-        if settings.socket_activated and not state.is_running:
-            self.systemd.start_job("stop", self.systemd.socket)
-            self._wait_until(lambda: not self.systemd.socket_is_active(), self.systemd.socket, _STOP_LIMIT)
-        self.restart(socket_activated=settings.socket_activated, limit=limit)
-        pid = self.wait_until_started(state.main_pid, limit)
+        """Do one attempt of revive(). Raises DaemonError."""
+        pid = self._start_anew(socket_activated=settings.socket_activated, limit=limit)
         if not settings.local_sockets:
             self.watch(pid, settle)
         self.poll(

@@ -64,7 +64,8 @@ class FakeHost:
     the same way ``data`` says where it keeps its data, ``containers`` which it sees, and ``removes`` which it removes.
     All containers have directories at first. ``info`` is more of what GET /info answers. ``load`` and ``unit_file`` are
     what systemd says of the service, ``socket_load`` and ``socket_listens`` of its socket unit. ``fails`` says how many
-    times a systemctl command has still to fail. ``requests`` are the systemctl commands that change something.
+    times a systemctl command has still to fail. ``stop_takes`` is how many seconds a running daemon takes to stop, of
+    which systemd allows ``stop_limit`` (0: all of them). ``requests`` are the systemctl commands that change something.
     Time passes in sleep() only.
     """
 
@@ -92,6 +93,8 @@ class FakeHost:
         self.live_restore = False
         self.takes_reload = True
         self.pid = FIRST_PID
+        self.stop_takes, self.stop_limit = 0, 90
+        self._then: list[str] = []
         self._engine: _Engine | None = None
         self._phase = "stopped"
         self._since = 0.0
@@ -134,8 +137,21 @@ class FakeHost:
         self.start()
         self.sleep(START_TAKES)
 
+    def _begin_stop(self) -> None:
+        """Have a running daemon stop, which it does in its time, and another one at once."""
+        if self.stop_takes and self._phase == "running":
+            self.stop("stopping")
+            self._since = self.time
+        elif self._phase != "stopping":
+            self.stop()
+
     def _pass_time(self) -> None:
         passed = self.time - self._since
+        if self._phase == "stopping" and passed >= min(self.stop_takes, self.stop_limit or self.stop_takes):
+            self.stop()
+            then, self._then = self._then, []
+            for command in then:
+                self._carry_out(command)
         if self._phase == "starting" and passed >= START_TAKES and self._behaviour not in ("hangs", "deaf"):
             if self._behaviour == "dies":
                 self.stop("failed")
@@ -184,10 +200,17 @@ class FakeHost:
         return Completed(0, "", "")
 
     def _carry_out(self, command: str) -> None:
+        if command == "restart docker.service" and self._phase == "running":
+            self._begin_stop()
+        if self._phase == "stopping" and command != "kill --signal=SIGKILL docker.service":
+            # A later job takes the place of one that waits, and the service stops with the socket, which it requires.
+            if command.startswith(("restart", "start", "stop")):
+                self._then = [command]
+            return
         if command in ("restart docker.service", "start docker.service"):
             self.start()
         elif command == "stop docker.service" and not (self._phase == "starting" and self._behaviour == "deaf"):
-            self.stop()
+            self._begin_stop()
         elif command == "kill --signal=SIGKILL docker.service":
             self.stop("failed")
         elif command.endswith(" docker.socket") and command.startswith(("start", "stop")):
@@ -199,13 +222,15 @@ class FakeHost:
     def _properties(self, unit: str) -> str:
         if unit == "docker.socket":
             return f"LoadState={self.socket_load}\nListen={self.socket_listens}"
-        active = {"running": "active", "starting": "activating", "stopped": "inactive", "failed": "failed"}[self._phase]
+        names = {"running": "active", "starting": "activating", "stopped": "inactive", "failed": "failed"}
+        active = names.get(self._phase, "deactivating")
         result = "exit-code" if self._phase == "failed" else "success"
-        pid = self.pid if self._phase == "running" else 0
+        pid = self.pid if self._phase in ("running", "stopping") else 0
         return (
             f"LoadState={self.load}\nUnitFileState={self.unit_file}\n"
             f"ActiveState={active}\nSubState=x\nResult={result}\nMainPID={pid}\nNRestarts=0\n"
-            f"NeedDaemonReload=no\nJob={'12' if self._phase == 'starting' else ''}\n"
+            f"NeedDaemonReload=no\nJob={'12' if self._phase in ('starting', 'stopping') else ''}\n"
+            f"TimeoutStopUSec={f'{self.stop_limit}s' if self.stop_limit else 'infinity'}\n"
             "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd $DOCKER_OPTS ; ignore_errors=no ; pid=0 }\n"
         )
 

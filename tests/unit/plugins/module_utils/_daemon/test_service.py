@@ -213,6 +213,36 @@ def test_an_old_daemon_that_does_not_come_back_is_tried_twice(host: FakeHost) ->
     assert host.requests.count(RESTART) == 2
 
 
+@pytest.mark.parametrize("began", ["restart", "stop"])
+@pytest.mark.parametrize("words", [ACTIVATED, ""])
+def test_one_that_still_stops_is_waited_for_and_started_after_that(host: FakeHost, words: str, began: str) -> None:
+    """Its containers may take as long as systemd lets them."""
+    host.stop_takes = 300
+    host.systemd.start_job(began, "docker.service")
+    host.sleep(15)
+    host.requests.clear()
+    host.service.revive(host.settings(words), 60, 2)
+    assert (host.runs_with, host.socket_active, host.requests) == (OLD, True, [RESET, RESTART])
+
+
+def test_one_that_stops_for_longer_than_anybody_waits_starts_after_that(host: FakeHost) -> None:
+    host.stop_takes, host.stop_limit = 300, 0
+    host.systemd.start_job("stop", "docker.service")
+    with pytest.raises(DaemonError, match="did not report that it was ready within 60 seconds"):
+        host.service.revive(host.settings(ACTIVATED), 60, 2)
+    assert host.systemd.state().active == "deactivating"
+    host.sleep(300)
+    host.sleep(START_TAKES)
+    assert (host.runs_with, host.systemd.state().is_running) == (OLD, True)
+
+
+def test_nor_does_one_stay_down_that_an_interrupted_run_was_stopping(host: FakeHost) -> None:
+    host.stop_takes = 80
+    host.systemd.start_job("stop", "docker.service")
+    host.service.start_if_down(60)
+    assert (host.runs_with, host.systemd.state().is_running) == (OLD, True)
+
+
 @pytest.mark.parametrize(("behaviour", "says"), [("dies", "ended while it started"), ("brief", "ended within seconds")])
 def test_one_that_listens_on_tcp_alone_is_no_exception(host: FakeHost, behaviour: str, says: str) -> None:
     host.behaviours[OLD] = behaviour

@@ -102,6 +102,15 @@ def test_a_service_that_was_stopped_is_told_from_one_that_failed(shown: str, at_
     assert (state.at_boot, state.is_stopped) == (at_boot, stopped)
 
 
+@pytest.mark.parametrize(
+    ("shown", "seconds"),
+    [("1min 30s", 90), ("20s", 20), ("1h 500ms", 3600), ("1y 1month 1w 1d", 34_878_600), ("infinity", 0), ("", 0)],
+)
+def test_the_time_that_a_service_may_take_to_stop_is_read(shown: str, seconds: float) -> None:
+    text = f"TimeoutStopUSec={shown}\n"
+    assert Systemd("docker.service", lambda argv, timeout: Completed(0, text, "")).stop_limit() == seconds
+
+
 def test_a_loaded_command_is_read() -> None:
     shown = "ExecStart={ path=/d ; argv[]=/d -H fd:// $X ; ignore_errors=no ; start_time=[n/a] }\n"
     assert Systemd("docker.service", lambda argv, timeout: Completed(0, shown, "")).loaded_command() == "/d -H fd:// $X"
