@@ -57,7 +57,8 @@ def _parse(path: str, state: FileState | None) -> dict[str, Entry]:
 def update(service: str, changes: t.Sequence[Change]) -> Change:
     """Return the change of the record that goes with these changes. Raises DaemonError or FilesError.
 
-    A private key that was there before this collection is gone for good: it is not recorded.
+    A private key that was there before this collection is gone for good: it is not recorded. One of which only owner or
+    mode changes is still that of somebody else, so nothing about it is recorded.
     """
     path = _path(service)
     before = read_state(path)
@@ -69,6 +70,8 @@ def update(service: str, changes: t.Sequence[Change]) -> Change:
             same = digest(content_of(change.before)) == known.after_sha256
             old, new = known.before, new if same else _EDITED
         if old is not None and b"PRIVATE KEY" in old.content:
+            if known is None and old.content == change.after:
+                continue
             old = None
         entries[change.path] = Entry(change.path, old, new)
     text = json.dumps({"version": 1, "entries": [entry_to_json(entry) for entry in entries.values()]}, indent=1)

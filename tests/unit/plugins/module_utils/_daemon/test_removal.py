@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import DaemonError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
-from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.machine import Machine
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, read_state
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.machine import Machine, planned
 
 NAMES = ("ca.pem", "server-cert.pem", "server-key.pem")
 KEY = b"-----BEGIN PRIVATE KEY-----\n"
@@ -83,6 +84,28 @@ def test_tls_by_hand_is_not_opened_again_and_the_rest_comes_back(machine: Machin
     assert machine.options.read_text(encoding="ascii") == kept
     assert (found.after.listen, found.after.uses_tls, found.warnings) == ((), False, ())
     assert [path.exists() for path in tls.paths] == [True, True, False]
+
+
+def test_a_key_of_somebody_else_that_was_kept_stays(machine: Machine, tls: Tls) -> None:
+    """Its CA was adopted, so that nothing but its mode was to be changed."""
+    tls.by_hand()
+    key = tls.paths[2]
+    key.chmod(0o604)
+    change = Change(str(key), read_state(str(key)), key.read_bytes(), mode=0o400)
+    machine.carry_out(planned(machine.asked(tls.options()), None, (change,)), recorded=True)
+    assert (key.read_bytes(), key.stat().st_mode & 0o777) == (KEY, 0o400)
+    machine.carry_out(machine.removal(tls.options()))
+    assert key.read_bytes() == KEY
+
+
+def test_the_one_that_replaced_it_later_goes(machine: Machine, tls: Tls) -> None:
+    tls.by_hand()
+    key = tls.paths[2]
+    for content in (KEY, KEY + b"ours\n"):
+        change = Change(str(key), read_state(str(key)), content, mode=0o400)
+        machine.carry_out(planned(machine.asked(tls.options()), None, (change,)), recorded=True)
+    machine.carry_out(machine.removal(tls.options()))
+    assert not key.exists()
 
 
 @pytest.mark.parametrize("listen", ["tcp://0.0.0.0:2376", "tcp://127.0.0.1:2375"])
