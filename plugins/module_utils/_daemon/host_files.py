@@ -26,6 +26,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FileState, read_file, read_state
 
+# A copy of a file, made before something is taken out of it, has the file's path with this and a number after it.
+BACKUP = ".before-remote-api."
 _DEFAULT_PATH = "/etc/default/docker"
 _DEFAULT_VARIABLE = "DOCKER_OPTS"
 _DEFAULT_DAEMON_JSON = "/etc/docker/daemon.json"
@@ -143,6 +145,7 @@ def default_tls_directory(environment: t.Mapping[str, str]) -> str:
 
 
 __all__ = (
+    "BACKUP",
     "DaemonJson",
     "OptionsFile",
     "default_tls_directory",

@@ -330,7 +330,7 @@ def _backup(path: str, state: FileState | None) -> list[Change]:
     """Return the change that keeps a copy of a file before something is taken out; none if there is such a copy."""
     number = 1
     while state is not None:
-        candidate = f"{path}.before-remote-api.{number}"
+        candidate = f"{path}{host_files.BACKUP}{number}"
         there = read_state(candidate)
         if there is None:
             return [Change(candidate, None, state.content, mode=0o600)]

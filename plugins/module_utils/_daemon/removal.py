@@ -35,7 +35,12 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options_file import read_words, render
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import Process
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, content_of, read_state
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
+    Change,
+    content_of,
+    read_file,
+    read_state,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
 # What a diff shows: the files may hold secrets of others.
@@ -79,9 +84,7 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         wanted.update({item.path: item.content for item in files})
     else:
         wanted[own_path] = None
-    for path, entry in entries.items():
-        wanted.setdefault(path, content_of(entry.before))
-    changes = [*_changes(wanted, entries), *record.removal(request.service)]
+    changes = [*_changes(_with_recorded(wanted, entries), entries), *record.removal(request.service)]
 
     effective = unit.load(request.service, _remaining(files, wanted))
     environment = host_files.variables(effective, file.path, content)
@@ -108,6 +111,22 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
     )
     _check_left(plan, host_files.default_tls_directory(environment), allow_insecure=request.allow_insecure)
     return plan
+
+
+def _with_recorded(wanted: t.Mapping[str, bytes | None], entries: t.Mapping[str, Entry]) -> dict[str, bytes | None]:
+    """Return the wanted bytes of all files, those of the record among them. Raises FilesError.
+
+    A backup is not among them, and thus stays, unless the file becomes again what the backup is: it may be the only
+    copy of what others have set.
+    """
+    every = {**{path: content_of(entry.before) for path, entry in entries.items()}, **wanted}
+    found = {}
+    for path, content in every.items():
+        original, mark, _number = path.rpartition(host_files.BACKUP)
+        again = every[original] if original in every else read_file(original) if mark else None
+        if not mark or again == read_file(path):
+            found[path] = content
+    return found
 
 
 def _remaining(files: t.Sequence[unit.UnitFile], wanted: t.Mapping[str, bytes | None]) -> list[unit.UnitFile]:

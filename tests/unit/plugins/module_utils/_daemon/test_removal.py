@@ -135,6 +135,35 @@ def test_a_file_that_opened_nothing_is_the_same_byte_for_byte(machine: Machine, 
     assert machine.options.read_text(encoding="ascii") == "DOCKER_OPTS='--icc=false'\n"
 
 
+BACKED_UP = b'{"dns": ["1.1.1.1"], "debug": true}'
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_backup_stays_until_what_is_in_it_is_back(machine: Machine, tls: Tls, edited: bool) -> None:
+    """The request that took dns out of the file may not name it any more; nor is a file that was edited put back."""
+    machine.json.write_bytes(BACKED_UP)
+    machine.set_up({**tls.options(), "dns": ["8.8.8.8"]}, tls.ours, on_conflict="move")
+    if edited:
+        machine.json.write_text('{"debug": true, "mtu": 1400}', encoding="ascii")
+    machine.carry_out(machine.removal(tls.options()))
+    backup = machine.root / "daemon.json.before-remote-api.1"
+    if edited:
+        assert (backup.read_bytes(), json.loads(machine.json.read_bytes())) == (BACKED_UP, {"debug": True, "mtu": 1400})
+    else:
+        assert (backup.exists(), machine.json.read_bytes()) == (False, BACKED_UP)
+
+
+def test_so_does_that_of_options_that_were_discarded(machine: Machine, tls: Tls) -> None:
+    machine.set_unit("")
+    before = b'DOCKER_OPTS="-D --data-root=/mnt/old"\n'
+    machine.options.write_bytes(before)
+    machine.set_up(tls.options(), tls.ours, on_unread_options="discard")
+    with machine.options.open("ab") as stream:
+        stream.write(b"# a note\n")
+    machine.carry_out(machine.removal(tls.options()))
+    assert (machine.root / "options.before-remote-api.1").read_bytes() == before
+
+
 def test_an_address_of_the_unit_that_tls_kept_closed_is_not_opened(machine: Machine, tls: Tls) -> None:
     """It was open to everybody before, and is locked as long as the daemon has our tlsverify."""
     machine.set_unit("-H fd:// -H tcp://0.0.0.0:2375 $DOCKER_OPTS", file=True)
