@@ -252,9 +252,14 @@ def parse_host(value: str) -> ListenAddress | None:
     return ListenAddress(match.group(1) or match.group(2), port)
 
 
+def is_local(address: str) -> bool:
+    """Return whether what ``--host`` or ``hosts`` names is not reached over the network (unix or fd)."""
+    return address.partition("://")[0] in ("unix", "fd")
+
+
 def is_local_host(option: Option) -> bool:
-    """Return whether the option is a ``--host`` that is not reached over the network (unix or fd)."""
-    return option.name == "host" and (option.value or "").partition("://")[0] in ("unix", "fd")
+    """Return whether the option is a ``--host`` that is not reached over the network."""
+    return option.name == "host" and is_local(option.value or "")
 
 
 def merge(
@@ -338,6 +343,7 @@ __all__ = (
     "check_options",
     "check_word",
     "file_name",
+    "is_local",
     "is_local_host",
     "is_on",
     "last_value",

@@ -32,6 +32,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.mod
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
     Option,
     check_options,
+    is_local,
     is_local_host,
     is_on,
     last_value,
@@ -240,7 +241,7 @@ def _with_local_socket(
     in_file = configuration.get("hosts")
     if isinstance(in_file, list) and not values(options, "host"):
         return words
-    local = [str(host) for host in in_file or [] if str(host).startswith("unix:")] if isinstance(in_file, list) else []
+    local = [str(host) for host in in_file or [] if is_local(str(host))] if isinstance(in_file, list) else []
     return (*(f"--host={host}" for host in local or [LOCAL_SOCKET]), *words)
 
 

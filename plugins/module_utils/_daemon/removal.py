@@ -29,6 +29,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.opt
     Option,
     check_options,
     file_name,
+    is_local,
     is_local_host,
     read_arguments,
     wanted_values,
@@ -181,7 +182,7 @@ def _original(
     configuration = json_file.parse(json_bytes, json_path)
     if DaemonSettings(tuple(options), configuration).listen:
         options = [one for one in options if is_local_host(one) or not _is_about_listening(one.name)]
-        hosts = [one for one in configuration.get("hosts") or [] if str(one).startswith("unix:")]
+        hosts = [one for one in configuration.get("hosts") or [] if is_local(str(one))]
         configuration = {key: value for key, value in configuration.items() if key not in json_file.LISTENING}
         configuration.update({"hosts": hosts} if hosts else {})
     return _Original(options_bytes, json_bytes, tuple(options), configuration)

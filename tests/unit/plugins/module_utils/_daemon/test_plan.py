@@ -206,11 +206,13 @@ def test_the_local_sockets_are_known(machine: Machine, unit_words: str, sockets:
     assert found.before.local_sockets == found.after.local_sockets == sockets
 
 
-def test_local_sockets_that_are_moved_out_of_the_file_stay(machine: Machine) -> None:
+@pytest.mark.parametrize("socket", ["unix:///x", "fd://"])
+def test_local_sockets_that_are_moved_out_of_the_file_stay(machine: Machine, socket: str) -> None:
+    """A daemon that opened systemd's own socket would take it away from systemd."""
     machine.set_unit("$DOCKER_OPTS", file=True)
-    machine.json.write_text('{"hosts": ["unix:///x", "tcp://1.1.1.1:2"], "debug": true}', encoding="ascii")
+    machine.json.write_text(f'{{"hosts": ["{socket}", "tcp://1.1.1.1:2"], "debug": true}}', encoding="ascii")
     found = machine.plan({"host": ["tcp://2.2.2.2:2"]}, on_conflict="move")
-    assert found.words == ("--host=unix:///x", "--host=tcp://2.2.2.2:2")
+    assert found.words == (f"--host={socket}", "--host=tcp://2.2.2.2:2")
     assert changed(found) == ["daemon.json.before-remote-api.1", "daemon.json", "options"]
     assert json.loads(found.changes[1].after or b"") == {"debug": True}
     assert found.changes[0].after == machine.json.read_bytes()

@@ -118,12 +118,17 @@ def test_nor_is_one_that_daemon_json_and_the_options_open_together(machine: Mach
     assert (found.after.listen, found.after.uses_tls) == ((), False)
 
 
-def test_a_local_socket_in_daemon_json_comes_back_without_the_address_beside_it(machine: Machine, tls: Tls) -> None:
+@pytest.mark.parametrize("socket", ["unix:///x", "fd://"])
+def test_a_local_socket_in_daemon_json_comes_back_without_the_address_beside_it(
+    machine: Machine, tls: Tls, socket: str
+) -> None:
     machine.set_unit("$DOCKER_OPTS", file=True)
-    machine.json.write_text(json.dumps({"hosts": [OPEN, "unix:///x"], "tlsverify": True}), encoding="ascii")
+    machine.json.write_text(json.dumps({"hosts": [OPEN, socket], "tlsverify": True}), encoding="ascii")
     found = away(machine, tls)
-    assert json.loads(machine.json.read_text(encoding="ascii")) == {"hosts": ["unix:///x"]}
-    assert found.after.local_sockets == ("/x",)
+    assert json.loads(machine.json.read_text(encoding="ascii")) == {"hosts": [socket]}
+    assert (found.after.local_sockets, found.after.socket_activated) == (
+        (("/x",), False) if socket == "unix:///x" else ((), True)
+    )
 
 
 def test_a_file_that_opened_nothing_is_the_same_byte_for_byte(machine: Machine, tls: Tls) -> None:
