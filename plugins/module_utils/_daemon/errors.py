@@ -115,8 +115,13 @@ not_dockerd = DaemonError.text(
 )
 unknown_specifier = DaemonError.text(
     "{where}",
-    "ExecStart= has the specifier {specifier}, whose value cannot be told beforehand",
+    "{key}= has the specifier {specifier}, whose value cannot be told beforehand",
     "Write its value in its place.",
+)
+environment_file_pattern = DaemonError.text(
+    "{where}",
+    "EnvironmentFile= is a pattern, {path}: which files set the daemon's options, and which one wins, can change",
+    "Name the files in its place, each with an EnvironmentFile= of its own.",
 )
 environment_file_missing = DaemonError.text(
     "{path}",

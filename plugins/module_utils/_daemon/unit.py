@@ -181,9 +181,7 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
         if setting.key == "ExecStart":
             commands = [*commands, setting] if setting.value else []
         elif setting.key == "EnvironmentFile":
-            optional = setting.value.startswith("-")
-            path = setting.value[1:] if optional else setting.value
-            environment_files = [*environment_files, EnvironmentFile(path, optional)] if path else []
+            environment_files = [*environment_files, _environment_file(name, setting)] if setting.value else []
         elif setting.key == "Environment":
             words = split_words(setting.value, unescape=True)
             environment = dict(environment, **dict(_pair(word) for word in words)) if words else {}
@@ -198,6 +196,18 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
     words_of_command = tuple(split_words(commands[0].value, unescape=True))
     _check_command(commands[0], words_of_command)
     return Unit(name, commands[0], words_of_command, environment, tuple(environment_files), tuple(filters))
+
+
+def _environment_file(name: str, setting: Setting) -> EnvironmentFile:
+    """Return the file that an ``EnvironmentFile=`` of the unit names. Raises DaemonError.
+
+    Refused is a pattern (glob(7)): which files it matches, and in which order they are read, may change until then.
+    """
+    optional = setting.value.startswith("-")
+    path = _replace_specifiers(name, setting, setting.value[1:] if optional else setting.value)
+    if re.search(r"[*?[]", path):
+        raise errors.environment_file_pattern(where=f"{setting.path}:{setting.first_line}", path=path)
+    return EnvironmentFile(path, optional)
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -262,7 +272,7 @@ def expand(unit: Unit, variables: t.Mapping[str, str]) -> tuple[str, ...]:
     """
     argv: list[str] = []
     for index, word in enumerate(unit.words):
-        text = _replace_specifiers(unit, word.lstrip("-+!") if index == 0 else word)
+        text = _replace_specifiers(unit.name, unit.command, word.lstrip("-+!") if index == 0 else word)
         match = _VARIABLE.match(text)
         if match:
             argv.extend(split_words(variables.get(match.group(1), ""), unescape=False))
@@ -280,16 +290,15 @@ def _replace_variables(text: str, variables: t.Mapping[str, str]) -> str:
     return re.sub(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
 
 
-def _replace_specifiers(unit: Unit, word: str) -> str:
-    """Return the word with the specifiers of systemd.unit(5) replaced."""
-    prefix = unit.name.rpartition(".")[0]
-    known = dict(_SPECIFIERS, n=unit.name, N=prefix, p=prefix, H=socket.gethostname())
+def _replace_specifiers(name: str, setting: Setting, word: str) -> str:
+    """Return the word of the unit's setting with the specifiers of systemd.unit(5) replaced. Raises DaemonError."""
+    prefix = name.rpartition(".")[0]
+    known = dict(_SPECIFIERS, n=name, N=prefix, p=prefix, H=socket.gethostname())
 
     def value(match: t.Match[str]) -> str:
         if match.group(1) not in known:
-            raise errors.unknown_specifier(
-                where=f"{unit.command.path}:{unit.command.first_line}", specifier=match.group(0)
-            )
+            where = f"{setting.path}:{setting.first_line}"
+            raise errors.unknown_specifier(where=where, key=setting.key, specifier=match.group(0))
         return known[match.group(1)]
 
     return re.sub(r"%(.)", value, word)

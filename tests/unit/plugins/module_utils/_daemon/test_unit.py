@@ -69,6 +69,27 @@ def test_else_the_file_that_has_the_service_s_name() -> None:
     assert unit.find_options(others, lambda path, variable: False)[0] == "/etc/b"
 
 
+def test_specifiers_in_the_path_of_a_file_are_replaced() -> None:
+    one = load(DEBIAN, b"[Service]\nEnvironmentFile=\nEnvironmentFile=-%E/default/%p\nEnvironmentFile=/etc/100%%/%n\n")
+    assert one.environment_files == (
+        unit.EnvironmentFile("/etc/default/docker", optional=True),
+        unit.EnvironmentFile("/etc/100%/docker.service", optional=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("-/etc/default/docker*", r"/u1:2: EnvironmentFile= is a pattern, /etc/default/docker\*: "),
+        ("/etc/default/[%p]", r"/u1:2: EnvironmentFile= is a pattern, /etc/default/\[docker\]: "),
+        ("-/etc/default/%b", "/u1:2: EnvironmentFile= has the specifier %b, whose value cannot be told"),
+    ],
+)
+def test_a_path_that_can_mean_other_files_is_refused(path: str, says: str) -> None:
+    with pytest.raises(DaemonError, match=says):
+        load(DEBIAN, f"[Service]\nEnvironmentFile={path}\n".encode("ascii"))
+
+
 def test_a_command_is_joined_from_its_lines() -> None:
     one = load(DOCKER_CE)
     assert one.words == ("/usr/bin/dockerd", "-H", "fd://", "--containerd=/run/containerd/containerd.sock")
