@@ -90,8 +90,9 @@ class DaemonSettings:
 
     @property
     def listen(self) -> tuple[ListenAddress, ...]:
-        """The TCP addresses on which it listens. Raises DaemonError for one without address or port."""
-        return tuple(address for address in map(parse_host, values(self._listening, "host")) if address)
+        """The TCP addresses on which it listens. Raises DaemonError for one that dockerd refuses."""
+        found = [parse_host(value, written_out=False) for value in values(self._listening, "host")]
+        return tuple(address for address in found if address)
 
     @property
     def local_sockets(self) -> tuple[str, ...]:

@@ -226,11 +226,11 @@ def check_word(word: str) -> str:
     return word
 
 
-def parse_host(value: str) -> ListenAddress | None:
-    """Return the TCP address that ``--host=value`` means, or None for a local one (unix, fd).
+def parse_host(value: str, *, written_out: bool = True) -> ListenAddress | None:
+    """Return the TCP address that ``--host=value`` means, or None for a local one (unix, fd). Raises DaemonError.
 
-    Address and port have to be written out: dockerd itself takes 2375 for a missing port even with TLS, and
-    localhost for a missing address. Raises DaemonError.
+    Address and port have to be ``written_out``. Otherwise what is missing is what dockerd takes: localhost, and 2375
+    even with TLS (ParseTCPAddr() in moby's opts/hosts.go).
     """
     scheme, separator, rest = value.partition("://")
     if not separator:
@@ -239,17 +239,17 @@ def parse_host(value: str) -> ListenAddress | None:
         return None
     if scheme != "tcp":
         raise errors.unknown_scheme(value=value)
-    match = re.match(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([A-Za-z0-9_.-]+)):([0-9]+)/?\Z", rest)
-    if not match:
+    match = re.match(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([A-Za-z0-9_.-]*))(?::([0-9]*))?/?\Z", rest)
+    if not match or (written_out and not (match.group(3) and (match.group(1) or match.group(2)))):
         raise errors.no_address_and_port(value=value)
-    port = int(match.group(3))
+    port = int(match.group(3) or 2375)
     if not 1 <= port <= 65535:
         raise errors.port_out_of_range(value=value)
     if match.group(1):
         _check_address("host", match.group(1).partition("%")[0])
     elif re.match(r"[0-9.]+\Z", match.group(2)):
         _check_address("host", match.group(2))
-    return ListenAddress(match.group(1) or match.group(2), port)
+    return ListenAddress(match.group(1) or match.group(2) or "localhost", port)
 
 
 def is_local(address: str) -> bool:

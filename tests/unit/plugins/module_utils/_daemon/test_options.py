@@ -121,6 +121,27 @@ def test_an_address_that_is_not_written_out_is_refused(host: str) -> None:
         parse_host(host)
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("tcp://:2377", ListenAddress("localhost", 2377)),
+        ("tcp://192.0.2.7", ListenAddress("192.0.2.7", 2375)),
+        ("192.0.2.7:", ListenAddress("192.0.2.7", 2375)),
+        ("tcp://[2001:db8::1]", ListenAddress("2001:db8::1", 2375)),
+        ("tcp://", ListenAddress("localhost", 2375)),
+        ("unix://", None),
+    ],
+)
+def test_one_that_is_there_already_means_what_dockerd_makes_of_it(host: str, address: ListenAddress | None) -> None:
+    assert parse_host(host, written_out=False) == address
+
+
+@pytest.mark.parametrize("host", ["tcp://0.0.0.0:0", "http://0.0.0.0:1", "tcp://1.2.3", "tcp://::1:2376"])
+def test_unless_dockerd_refuses_it(host: str) -> None:
+    with pytest.raises(DaemonError, match="(options, host|is not an IP address)"):
+        parse_host(host, written_out=False)
+
+
 MERGES: list[tuple[str, str, dict[str, Any], list[str], bool, str]] = [
     ("nothing to nothing", "", {}, [], False, ""),
     ("others stay word for word", "-D --dns 8.8.8.8 -l=x", {"mtu": 1}, [], False, "-D --dns 8.8.8.8 -l=x --mtu=1"),

@@ -307,6 +307,15 @@ def test_one_in_the_option_that_is_set_is_taken_out(machine: Machine) -> None:
     assert found.words == ("--host=tcp://127.0.0.1:2375", "--debug", "--tls=false")
 
 
+def test_one_that_dockerd_had_to_complete_is_replaced_too(machine: Machine) -> None:
+    tls = {"tlsverify": True, **{name: str(machine.root / name) for name in ("tlscacert", "tlscert", "tlskey")}}
+    words = " ".join(["--tlsverify", *(f"--{name}={tls[name]}" for name in list(tls)[1:])])
+    machine.options.write_text(f'DOCKER_OPTS="-H tcp://:2375 {words}"\n', encoding="ascii")
+    found = machine.plan({"host": ["tcp://127.0.0.1:2376"], **tls}, running=f"-H fd:// -H tcp://:2375 {words}")
+    assert found.words[0] == "--host=tcp://127.0.0.1:2376"
+    assert [address.is_loopback for address in found.before.listen] == [True]
+
+
 def test_an_option_of_the_unit_that_comes_last_and_wins_is_refused(machine: Machine) -> None:
     machine.set_unit("$DOCKER_OPTS --log-level=warn", file=True)
     with pytest.raises(DaemonError, match=r"ExecStart= gives --log-level=warn after \$DOCKER_OPTS"):

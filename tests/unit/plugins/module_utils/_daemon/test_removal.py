@@ -131,6 +131,21 @@ def test_a_local_socket_in_daemon_json_comes_back_without_the_address_beside_it(
     )
 
 
+@pytest.mark.parametrize("listen", ["tcp://:2375", "tcp://0.0.0.0", ":2375"])
+@pytest.mark.parametrize("place", ["options", "daemon.json"])
+def test_an_address_that_dockerd_had_to_complete_is_no_obstacle(
+    machine: Machine, tls: Tls, listen: str, place: str
+) -> None:
+    if place == "options":
+        machine.options.write_text(f'DOCKER_OPTS="-H {listen} --icc=false"\n', encoding="ascii")
+    else:
+        machine.set_unit("$DOCKER_OPTS", file=True)
+        machine.json.write_text(json.dumps({"hosts": ["unix:///x", listen], "icc": False}), encoding="ascii")
+    found = away(machine, tls)
+    assert (found.after.listen, found.after.uses_tls) == ((), False)
+    assert "icc" in (machine.options if place == "options" else machine.json).read_text(encoding="ascii")
+
+
 def test_a_file_that_opened_nothing_is_the_same_byte_for_byte(machine: Machine, tls: Tls) -> None:
     before = b'{"tlsverify":  false ,"debug": true}'
     machine.json.write_bytes(before)
