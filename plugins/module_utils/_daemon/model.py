@@ -148,6 +148,7 @@ class DaemonSettings:
 class Plan:
     """The changes, in the order in which they are made, and what the daemon will be told after them.
 
+    ``requested`` are the names of the options that were asked for.
     ``live_restore`` is what was asked for (None: leave it as it is). ``restart_reasons`` is empty if the running
     daemon need not be restarted. ``moves_data``: an option is requested with which the engine may leave its containers
     behind. ``stays_stopped``: the service was stopped on purpose. ``warnings`` are for the user. ``server_ca``: see
@@ -169,6 +170,7 @@ class Plan:
     command: unit.Setting
     running: Process | None
     reload_due: bool
+    requested: tuple[str, ...] = ()
     moves_data: bool = False
     stays_stopped: bool = False
     warnings: tuple[str, ...] = ()

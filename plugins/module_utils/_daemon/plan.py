@@ -101,6 +101,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
         command=effective.command,
         running=running,
         reload_due=bool(unit_changes) or state.needs_reload,
+        requested=tuple(wanted),
         moves_data=not _MOVING_OPTIONS.isdisjoint([*wanted, *request.remove]),
         warnings=_new_variables(base, effective, file),
         server_ca=request.server_ca,

@@ -39,11 +39,11 @@ def check(plan: Plan, systemd: Systemd, run: Run, *, certificate_due: bool, chec
     if not os.path.isabs(program) or not os.access(program, os.X_OK):
         raise errors.no_program(path=program, where=f"{plan.command.path}:{plan.command.first_line}")
     flags = _flags(program, run)
-    for option in plan.after.options:
-        if option.name not in flags:
-            close = difflib.get_close_matches(option.name, sorted(flags), 1)
+    for name in plan.requested:
+        if name not in flags:
+            close = difflib.get_close_matches(name, sorted(flags), 1)
             hint = f" Did you mean {close[0]}?" if close else ""
-            raise errors.unknown_flag(name=option.name, program=program, hint=hint)
+            raise errors.unknown_flag(name=name, program=program, hint=hint)
     if plan.tls and not certificate_due:
         tls_files.check(plan.tls, plan.content_of, plan.server_ca)
     if plan.after.socket_activated:
@@ -118,7 +118,10 @@ def _check_unit(plan: Plan, path: str, content: bytes, run: Run) -> None:
 
 
 def _flags(program: str, run: Run) -> set[str]:
-    """Return the names of the options that this engine knows. Raises DaemonError when it does not print them."""
+    """Return the options that this engine lists. Raises DaemonError when it lists none.
+
+    There are more that it knows: those that are to be used no more are hidden (pflag, MarkDeprecated and MarkHidden).
+    """
     answer = run([program, "--help"], _LIMIT)
     names = set(re.findall(r"(?m)^\s+(?:-\w, )?--([a-z0-9-]+)", answer.stdout + answer.stderr))
     if "host" not in names:

@@ -31,6 +31,11 @@ def test_nothing_is_to_be_done_where_all_is_so(machine: Machine) -> None:
     assert (found.changes, found.restart_reasons, found.reload_due) == ((), (), False)
 
 
+def test_what_is_asked_for_is_told_from_what_is_there(machine: Machine) -> None:
+    machine.options.write_text('DOCKER_OPTS="-g /srv/docker --debug"\n', encoding="ascii")
+    assert machine.plan({"debug": True, "dns": ["8.8.8.8"]}).requested == ("debug", "dns")
+
+
 def test_a_restart_is_seen_on_the_running_daemon(machine: Machine) -> None:
     machine.options.write_text('DOCKER_OPTS="--debug"\n', encoding="ascii")
     found = machine.plan({"debug": True}, running="-H fd://")

@@ -126,14 +126,20 @@ def test_and_to_be_an_engine(host: Host) -> None:
         host.check(host.planned())
 
 
-UNKNOWN = [("--dsn=8.8.8.8", r"Did you mean dns\?"), ("--zzzz=1", "between releases.$")]
+UNKNOWN = [("dsn", r"Did you mean dns\?"), ("zzzz", "between releases.$")]
 
 
-@pytest.mark.parametrize(("word", "says"), UNKNOWN)
-def test_an_option_that_the_engine_does_not_know_is_named(host: Host, word: str, says: str) -> None:
+@pytest.mark.parametrize(("name", "says"), UNKNOWN)
+def test_an_option_that_is_asked_for_and_the_engine_does_not_know_is_named(host: Host, name: str, says: str) -> None:
     with pytest.raises(DaemonError, match=says):
-        host.check(host.planned(word))
+        host.check(host.planned(f"--mtu=1400 --{name}=8.8.8.8", requested=("mtu", name)))
     assert host.called == []
+
+
+def test_one_that_is_there_and_that_the_engine_does_not_list_is_left_to_the_engine(host: Host) -> None:
+    """It hides those that are to be used no more, such as -g on 20.10."""
+    host.check(host.planned("--mtu=1400 -g /srv/docker", requested=("mtu",)))
+    assert host.called == ["--mtu=1400 -g /srv/docker --validate"]
 
 
 def test_a_port_that_somebody_else_holds_is_taken(host: Host) -> None:
