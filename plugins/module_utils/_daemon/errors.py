@@ -303,6 +303,9 @@ bad_journal = DaemonError.text(
     "an interrupted run left this journal, and it cannot be read",
     "Compare the options file, the unit and daemon.json with a backup by hand, then remove the journal.",
 )
+edited_meanwhile = DaemonError.text(
+    "{path}", "somebody else changed it while this run was planning", "Nothing was changed. Run again."
+)
 locked = DaemonError.text(
     "{path}",
     "another run on this host has held the lock for {seconds:.0f} seconds",

@@ -105,10 +105,14 @@ class Journal:
         self._target_path = f"{unit_directory}/multi-user.target.d/{unit}.conf"
 
     def begin(self, changes: t.Sequence[Change], *, restarts: bool = True) -> Undo:
-        """Write down, durably, what is at each path before it is changed. Raises FilesError.
+        """Write down, durably, what is at each path before it is changed. Raises FilesError or DaemonError.
 
+        A file that was edited since the changes were planned would lose what was edited: then nothing is done.
         Replaced private keys are among it: what is written is readable by root alone.
         """
+        for change in changes:
+            if read_state(change.path) != change.before:
+                raise errors.edited_meanwhile(path=change.path)
         self._disarm_boot()
         entries = tuple(Entry(change.path, change.before, digest(change.after)) for change in changes)
         missing = [missing_directories(change.path) for change in changes if change.after is not None]

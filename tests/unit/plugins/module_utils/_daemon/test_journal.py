@@ -43,9 +43,8 @@ def there(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_it_tells_a_later_run_what_there_was(journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert journal.pending() is None
     new = tmp_path / "a/b/new"
-    undo = journal.begin(
-        [Change(str(there), read_state(str(there)), NEW), Change(str(new), None, NEW), Change(str(there), None, None)]
-    )
+    gone = Change(str(tmp_path / "a/gone"), None, None)
+    undo = journal.begin([Change(str(there), read_state(str(there)), NEW), Change(str(new), None, NEW), gone])
     assert undo.directories == (str(tmp_path / "a"), str(tmp_path / "a/b"))
     assert journal.pending() == undo
     assert os.stat(journal.path).st_mode & 0o777 == 0o600
@@ -64,6 +63,27 @@ def test_nothing_of_a_killed_run_outlives_the_journal(journal: Journal, there: p
     journal.begin([Change(str(there), read_state(str(there)), NEW)])
     journal.commit()
     assert os.listdir(directory) == []
+
+
+@pytest.mark.parametrize("what", ["edited", "made", "removed", "locked"])
+def test_what_somebody_edits_while_a_run_plans_is_not_lost(
+    journal: Journal, there: pathlib.Path, tmp_path: pathlib.Path, what: str
+) -> None:
+    new = tmp_path / "new"
+    changes = [Change(str(there), read_state(str(there)), NEW), Change(str(new), None, NEW)]
+    if what == "edited":
+        there.write_bytes(b"by hand\n")
+    elif what == "made":
+        new.write_bytes(b"by hand\n")
+    elif what == "removed":
+        there.unlink()
+    else:
+        there.chmod(0o400)
+    path = new if what == "made" else there
+    with pytest.raises(DaemonError, match=f"^{path}: somebody else changed it while .* Nothing was changed. Run again"):
+        journal.begin(changes)
+    assert journal.pending() is None
+    assert not (tmp_path / "units").exists()
 
 
 def test_without_a_way_to_tell_the_next_boot_nothing_begins(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import transaction
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import (
+    DaemonError,
     NotRolledBackError,
     RolledBackError,
 )
@@ -111,6 +112,15 @@ def test_a_change_is_written_and_proven_under_its_journal(host: Host) -> None:
     assert host.requests == ["daemon-reload", RESET, RESTART, "daemon-reload"]
     assert host.runs_with == NEW
     assert 2 <= host.time - began < 4
+
+
+def test_an_edit_between_plan_and_write_is_kept_and_nothing_is_done(host: Host) -> None:
+    plan = host.whole_plan()
+    host.options.write_bytes(OLD + b"HTTP_PROXY=http://proxy\n")
+    with pytest.raises(DaemonError, match=f"^{host.options}: somebody else changed it"):
+        host.carry_out(plan)
+    assert host.options.read_bytes() == OLD + b"HTTP_PROXY=http://proxy\n"
+    assert (host.requests, host.has_journal, host.new.exists(), host.runs_with) == ([], False, False, OLD)
 
 
 def test_without_a_restart_the_daemon_is_left_alone(host: Host) -> None:
