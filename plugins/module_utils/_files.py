@@ -31,6 +31,9 @@ _REMEDIES: dict[int, str] = {
 }
 
 
+_ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
+
+
 class FilesError(RemoteApiError):
     """A file cannot be read, written or removed."""
 
@@ -120,12 +123,18 @@ def read_state(path: str) -> FileState | None:
     return FileState(content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_mtime_ns)
 
 
-def _copy_label(source: str, target: str) -> None:
-    """Give ``target`` the SELinux label of ``source`` where there is one, so that its readers may still read it."""
+def _copy_attributes(source: str, descriptor: int) -> None:
+    """Give the open file the ACL, the SELinux label and the users' own attributes of ``source``, as far as it can be.
+
+    So whoever may read the one may read the other. Of the rest, some attributes are about the bytes, and some belong
+    to the kernel alone (xattr(7)).
+    """
     # Only Linux has these calls; a controller may be another Unix.
     with contextlib.suppress(OSError, AttributeError):
-        label = os.getxattr(source, "security.selinux")
-        os.setxattr(target, "security.selinux", label)
+        for name in os.listxattr(source):
+            if name in _ATTRIBUTES or name.startswith("user."):
+                with contextlib.suppress(OSError):
+                    os.setxattr(descriptor, name, os.getxattr(source, name))
 
 
 def sync_directory(path: str) -> None:
@@ -145,9 +154,11 @@ def write_atomically(
     uid: int | None = None,
     gid: int | None = None,
     mtime_ns: int | None = None,
+    like: str | None = None,
 ) -> None:
     """Replace or create the file in one step, with this mode and, where given, owner, group and time of change.
 
+    It has the ACL and the extended attributes of the file that it replaces, or of the file ``like``.
     A symbolic link stays and its target changes. The new bytes reach the disk before the name points to them.
     Until then they lie in the same directory, readable by their owner only. Raises FilesError; then the old file
     is as it was and nothing is left beside it.
@@ -162,11 +173,11 @@ def write_atomically(
             stream.flush()
             if uid is not None or gid is not None:
                 change_owner(stream.fileno(), uid, gid)
-            os.fchmod(stream.fileno(), mode)
+            _copy_attributes(like or target, stream.fileno())
+            os.fchmod(stream.fileno(), mode)  # after the ACL, whose mask it sets (acl(5))
             if mtime_ns is not None:
                 os.utime(stream.fileno(), ns=(mtime_ns, mtime_ns))
             os.fsync(stream.fileno())
-        _copy_label(target, temporary)
         os.replace(temporary, target)
         temporary = ""
         sync_directory(directory)

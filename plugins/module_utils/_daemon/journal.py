@@ -59,7 +59,7 @@ ExecStart=/bin/sh {script}
 # are those of the change, so it has to read them again.
 _SCRIPT = """\
 is() {{ [ "$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1)" = "$2" ]; }}
-put() {{ cp -p "$2" "$3.undo" && chmod "$1" "$3.undo" && mv -f "$3.undo" "$3"; }}
+put() {{ cp -a "$2" "$3.undo" && chmod "$1" "$3.undo" && mv -f "$3.undo" "$3"; }}
 {lines}
 rm -f {units}
 exec systemctl daemon-reload
@@ -134,7 +134,9 @@ class Journal:
         for number, entry in enumerate(entries, 1):
             copy, old = f"{self.path}.{number}", entry.before
             if old is not None:
-                write_atomically(copy, old.content, mode=0o600, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
+                write_atomically(
+                    copy, old.content, mode=0o600, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns, like=entry.path
+                )
             lines.append(_boot_line(entry, copy))
         units = shlex.join((self._target_path, self.unit_path))
         script = _SCRIPT.format(lines="\n".join(lines), units=units)

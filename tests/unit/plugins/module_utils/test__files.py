@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import os
 import pathlib
+import struct
 import threading
 
 import pytest
@@ -23,6 +25,9 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
     write_atomically,
 )
 
+# Instead of a user or a group, in an entry that is for none.
+NOBODY = 0xFFFFFFFF
+
 
 @pytest.fixture
 def path(tmp_path: pathlib.Path) -> pathlib.Path:
@@ -36,6 +41,54 @@ def test_a_file_is_made_with_mode_owner_and_time(path: pathlib.Path) -> None:
     assert state is not None
     assert (state.content, state.mode, state.mtime_ns) == (b"new", 0o604, 1_000_000_007)
     assert os.listdir(path.parent) == ["file"]
+
+
+def acl_for(user: int) -> bytes:
+    """Return an ACL that lets one more user read (linux/posix_acl_xattr.h): owner rw, user r, group nothing, mask r."""
+    entries = ((0x01, 6, NOBODY), (0x02, 4, user), (0x04, 0, NOBODY), (0x10, 4, NOBODY), (0x20, 0, NOBODY))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+@pytest.fixture
+def attributes(path: pathlib.Path) -> dict[str, bytes]:
+    """Give the file an ACL and an attribute, and return them."""
+    path.parent.mkdir()
+    path.write_bytes(b"old")
+    found = {"system.posix_acl_access": acl_for(1234), "user.note": b"of the administrator"}
+    try:
+        for name, value in found.items():
+            os.setxattr(path, name, value)
+    except OSError as exc:
+        pytest.skip(f"the file system has no such attributes: {exc}")
+    return found
+
+
+def test_a_file_that_is_replaced_keeps_its_acl_and_its_attributes(
+    path: pathlib.Path, attributes: dict[str, bytes]
+) -> None:
+    assert path.stat().st_mode & 0o777 == 0o640
+    write_atomically(str(path), b"new", mode=0o640)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o640)
+    assert {name: os.getxattr(path, name) for name in attributes} == attributes
+
+
+def test_a_stricter_mode_is_not_undone_by_an_acl(path: pathlib.Path, attributes: dict[str, bytes]) -> None:
+    write_atomically(str(path), b"new", mode=0o400)
+    assert path.stat().st_mode & 0o777 == 0o400, "the mask is empty, so that nobody else may read"
+    write_atomically(str(path), b"old", mode=0o640)
+    assert os.getxattr(path, "system.posix_acl_access") == attributes["system.posix_acl_access"]
+
+
+def test_attributes_that_cannot_be_had_are_no_obstacle(
+    path: pathlib.Path, attributes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*words: object) -> None:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    for name in ("setxattr", "listxattr"):
+        monkeypatch.setattr(os, name, refuse)
+        write_atomically(str(path), b"new", mode=0o640)
+        assert path.read_bytes() == b"new"
 
 
 def test_a_link_stays_and_its_target_changes(path: pathlib.Path, tmp_path: pathlib.Path) -> None:

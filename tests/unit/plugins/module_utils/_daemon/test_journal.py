@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
@@ -106,6 +107,9 @@ def test_the_script_for_the_next_boot_puts_everything_back(
     for path in (gone, edited, odd, kept):
         path.write_bytes(OLD)
     before = {path: read_state(str(path)) for path in (link, there, gone, odd)}
+    with contextlib.suppress(OSError):
+        os.setxattr(there, "user.note", b"of the administrator")
+    attributes = {name: os.getxattr(there, name) for name in os.listxattr(there)}
     undo = journal.begin(
         [
             Change(str(link), before[link], NEW),
@@ -117,6 +121,7 @@ def test_the_script_for_the_next_boot_puts_everything_back(
         ]
     )
     for path in (there, new, odd):
+        path.unlink(missing_ok=True)
         path.write_bytes(NEW)
         path.chmod(0o600)
     gone.unlink()
@@ -129,6 +134,7 @@ def test_the_script_for_the_next_boot_puts_everything_back(
     done = subprocess.run(["sh", "-u", journal.script_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert {path: read_state(str(path)) for path in before} == before
+    assert {name: os.getxattr(there, name) for name in os.listxattr(there)} == attributes
     assert link.is_symlink()
     assert not new.exists()
     assert edited.read_bytes() == b"by hand\n"
