@@ -230,7 +230,7 @@ rolled_back:
 """
 
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.errors import RolledBackError
@@ -259,20 +259,8 @@ _ARGUMENT_SPEC: dict[str, t.Any] = {
 
 def _request(params: t.Mapping[str, t.Any]) -> Request:
     """Return the module's arguments as the core takes them."""
-    return Request(
-        options=params["options"],
-        remove=tuple(params["remove"]),
-        exclusive=params["exclusive"],
-        path=params["path"],
-        variable=params["variable"],
-        service=unit_name(params["service"]),
-        unit_wiring=params["unit_wiring"],
-        on_conflict=params["on_conflict"],
-        on_unread_options=params["on_unread_options"],
-        daemon_json=params["daemon_json"],
-        live_restore=params["live_restore"],
-        allow_insecure=params["allow_insecure"],
-    )
+    given = {field.name: params[field.name] for field in fields(Request) if field.name in params}
+    return Request(**{**given, "remove": tuple(params["remove"]), "service": unit_name(params["service"])})
 
 
 def _result(outcome: Outcome) -> dict[str, t.Any]:
