@@ -17,12 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import (
-    Option,
-    file_name,
-    may_be_in_both,
-    values,
-)
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import Option, file_name, values
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,8 @@ def conflicts(configuration: t.Mapping[str, t.Any], options: t.Sequence[Option])
     found: dict[str, Conflict] = {}
     for option in options:
         key = file_name(option.name)
-        if key in configuration and not may_be_in_both(option.name):
+        # The only one that dockerd accepts in both places (moby, daemon/config: flatOptions and skipDuplicates).
+        if key in configuration and option.name != "add-runtime":
             from_flag = ", ".join(values(options, option.name))
             found[key] = Conflict(key, option.name, from_flag, json.dumps(configuration[key]))
     return list(found.values())

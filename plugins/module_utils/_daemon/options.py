@@ -84,9 +84,6 @@ _FILE_NAMES = {
     "add-runtime": "runtimes",
 }
 
-# The only key that dockerd accepts in both places (moby, daemon/config: flatOptions and skipDuplicates).
-_MAY_BE_IN_BOTH = frozenset({"add-runtime"})
-
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 
 # Characters that systemd passes on as they are, in double quotes and when it splits the value into words, and that
@@ -126,11 +123,6 @@ class ListenAddress:
 def file_name(option: str) -> str:
     """Return how daemon.json calls the option, such as ``hosts`` for ``host``."""
     return _FILE_NAMES.get(option, option)
-
-
-def may_be_in_both(option: str) -> bool:
-    """Return whether dockerd accepts the option as flag and in daemon.json at once."""
-    return option in _MAY_BE_IN_BOTH
 
 
 def read_arguments(arguments: t.Sequence[str], where: str) -> list[Option]:
@@ -294,7 +286,8 @@ def merge(
     for name, items in wanted.items():
         if name not in done:
             words.extend(items)
-    return _without_repeated_hosts(words)
+    # The same socket cannot be opened twice.
+    return tuple(word for n, word in enumerate(words) if not (word.startswith("--host=") and word in words[:n]))
 
 
 def wanted_values(words: t.Sequence[str]) -> list[str]:
@@ -305,18 +298,6 @@ def wanted_values(words: t.Sequence[str]) -> list[str]:
 def _replaced_values(present: t.Sequence[Option], name: str) -> list[str]:
     """Return the values of the option that a wanted one would replace: all but local sockets."""
     return values([option for option in present if not is_local_host(option)], name)
-
-
-def _without_repeated_hosts(words: t.Sequence[str]) -> tuple[str, ...]:
-    """Return the words without a second identical ``--host=...`` (the same socket cannot be opened twice)."""
-    seen: set[str] = set()
-    kept = []
-    for word in words:
-        if word.startswith("--host=") and word in seen:
-            continue
-        seen.add(word)
-        kept.append(word)
-    return tuple(kept)
 
 
 def values(options: t.Sequence[Option], name: str) -> list[str]:
@@ -347,7 +328,6 @@ __all__ = (
     "is_local_host",
     "is_on",
     "last_value",
-    "may_be_in_both",
     "merge",
     "parse_host",
     "read_arguments",

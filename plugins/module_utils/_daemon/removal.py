@@ -181,16 +181,11 @@ def _original(
     options = read_arguments(read_words(options_bytes, file.path, file.variable), file.where)
     configuration = json_file.parse(json_bytes, json_path)
     if DaemonSettings(tuple(options), configuration).listen:
-        options = [one for one in options if is_local_host(one) or not _is_about_listening(one.name)]
+        options = [one for one in options if is_local_host(one) or one.name not in json_file.LISTENING.values()]
         hosts = [one for one in configuration.get("hosts") or [] if is_local(str(one))]
         configuration = {key: value for key, value in configuration.items() if key not in json_file.LISTENING}
         configuration.update({"hosts": hosts} if hosts else {})
     return _Original(options_bytes, json_bytes, tuple(options), configuration)
-
-
-def _is_about_listening(option: str) -> bool:
-    """Return whether the option says where the daemon listens, or anything about TLS."""
-    return option in json_file.LISTENING.values()
 
 
 def _words(options: t.Iterable[Option]) -> list[str]:
@@ -210,12 +205,8 @@ def _options(request: Request, file: host_files.OptionsFile, original: _Original
         return None
     asked = {name: wanted_values(words) for name, words in check_options(request.options).items()}
     kept = [option for option in file.present if (option.value or "true") not in asked.get(option.name, ())]
-    names = {option.name for option in kept} | {"host"}
-    kept += [
-        one
-        for one in original.options
-        if one.name in asked and one.name not in names and not _is_about_listening(one.name)
-    ]
+    names = {option.name for option in kept}.union(json_file.LISTENING.values())
+    kept += [one for one in original.options if one.name in asked and one.name not in names]
     return render(file.content, file.path, file.variable, _words(kept))
 
 
