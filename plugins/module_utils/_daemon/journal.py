@@ -30,6 +30,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors imp
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     Change,
     FileState,
+    content_of,
     files_error,
     make_directories,
     missing_directories,
@@ -196,13 +197,8 @@ def _boot_line(entry: Entry, copy: str) -> str:
 
 def entry_to_json(entry: Entry) -> dict[str, t.Any]:
     """Return the entry as JSON takes it; bytes in base64."""
-    before = None if entry.before is None else dict(asdict(entry.before), content=_encode(entry.before.content))
+    before = entry.before and dict(asdict(entry.before), content=base64.b64encode(entry.before.content).decode("ascii"))
     return {"path": entry.path, "before": before, "after_sha256": entry.after_sha256}
-
-
-def _encode(content: bytes) -> str:
-    """Return bytes as base64 text."""
-    return base64.b64encode(content).decode("ascii")
 
 
 def entry_from_json(found: t.Mapping[str, t.Any]) -> Entry:
@@ -247,7 +243,7 @@ def _restore(entry: Entry) -> bool:
     now = read_state(entry.path)
     if now == entry.before:
         return False
-    if digest(None if now is None else now.content) not in (entry.after_sha256, _digest_before(entry)):
+    if digest(content_of(now)) not in (entry.after_sha256, digest(content_of(entry.before))):
         return False
     if entry.before is None:
         remove_file(entry.path)
@@ -255,11 +251,6 @@ def _restore(entry: Entry) -> bool:
         old = entry.before
         write_atomically(entry.path, old.content, mode=old.mode, uid=old.uid, gid=old.gid, mtime_ns=old.mtime_ns)
     return True
-
-
-def _digest_before(entry: Entry) -> str | None:
-    """Return the SHA-256 of what was there, None for nothing."""
-    return None if entry.before is None else digest(entry.before.content)
 
 
 def lock_path(service: str, directory: str = _LOCK_DIRECTORY) -> str:
