@@ -35,7 +35,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files impo
 _REVIVE_LIMIT = 60.0
 # After this time, in seconds, what a killed process had asked of systemd is under way.
 _KILL_SETTLES = 1.0
-_UNIT_DIRECTORIES = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
 
 Report = t.Callable[[str], None]
 
@@ -102,7 +101,7 @@ class Transaction:
                 self._apply(restart=restart)
             except Exception as exc:
                 raise self._roll_back(undo, _told(exc)) from exc
-            self._commit(reload_due=self._plan.reload_due)
+            self._commit()
             self._report("journal removed")
 
     def _apply(self, *, restart: bool) -> None:
@@ -162,9 +161,9 @@ class Transaction:
                 new_root=after.root,
             )
 
-    def _commit(self, *, reload_due: bool) -> None:
+    def _commit(self) -> None:
         """Remove the journal: the change stands, or is undone. Raises FilesError."""
-        close_journal(self._journal, self._service, reload_due=reload_due)
+        close_journal(self._journal, self._service, reload_due=self._plan.reload_due)
 
     def _finish_or_undo(self, *, restart: bool) -> None:
         """Commit or undo the change of a process that was killed, judging by the host's state. The guard runs this.
@@ -172,7 +171,7 @@ class Transaction:
         The change stands if every file is as planned and the restarted daemon proves itself. Otherwise it is undone,
         and RolledBackError or NotRolledBackError is raised.
         """
-        self._report = _ignore
+        self._report = lambda step: None  # the listening process is gone
         self._service.clock.sleep(_KILL_SETTLES)
         undo = self._journal.pending()
         if undo is None:
@@ -186,7 +185,7 @@ class Transaction:
         if self._restarted and is_applied(undo):
             try:
                 self._prove()
-                self._commit(reload_due=plan.reload_due)
+                self._commit()
                 return
             except Exception as exc:
                 cause = _told(exc)
@@ -205,8 +204,7 @@ class Transaction:
             self._report("files put back")
         except Exception as exc:
             failures.append(_told(exc))
-        reload_due = self._plan.reload_due or any(path.startswith(_UNIT_DIRECTORIES) for path in restored)
-        for step in (self._service.systemd.reload if reload_due else None, self._revive):
+        for step in (self._service.systemd.reload if self._plan.reload_due else None, self._revive):
             try:
                 if step:
                     step()
@@ -214,7 +212,7 @@ class Transaction:
                 failures.append(_told(exc))
         if not failures:
             try:
-                self._commit(reload_due=reload_due)
+                self._commit()
             except Exception as exc:
                 failures.append(_told(exc))
         if failures:
@@ -269,10 +267,6 @@ def _told(exc: Exception) -> RemoteApiError:
     last = traceback.extract_tb(exc.__traceback__)[-1]
     where = f"{os.path.basename(last.filename)}, line {last.lineno}"
     return errors.unexpected(where=where, what=f"{type(exc).__name__}: {exc}")
-
-
-def _ignore(step: str) -> None:
-    """Ignore progress reports; the listening process is gone."""
 
 
 def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Report) -> tuple[str, ...]:
