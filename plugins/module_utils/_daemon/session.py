@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils import _systemd
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Journal, exclusive
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan, Request
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Mode, Plan, Request
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.options import parse_host
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.plan import make_plan, present_tls_files
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.process import read_process
@@ -43,22 +43,6 @@ _STAYS_STOPPED = (
 )
 _POLL = 0.2
 _NOT_AT_BOOT = "{service} is not enabled: after a reboot the API is gone until somebody starts it."
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How to change the daemon: ``restart`` is when_needed, never or always; times are in seconds.
-
-    ``timeout`` is how long the daemon may take to answer, ``settle`` how long it then has to keep running. dockerd
-    reports that it is ready after it has opened its addresses, reached containerd and restored containers and networks.
-    Of some thirty real faults, tried on the engines 20.10, 26.1 and 28.5, each ended it before that report or not at
-    all within 12 s. So ``settle`` is for what was not thought of: more seconds found no more.
-    """
-
-    check: bool
-    restart: str
-    timeout: float
-    settle: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -187,10 +171,9 @@ class Session:
             # Most runs change nothing: compiling the transaction would cost each of them.
             from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import service, transaction
 
-            timing = transaction.Timing(self._mode.timeout, self._mode.settle)
             daemon = service.Service(self._systemd, service.Clock())
             with transaction.signals_ignored():
-                change = transaction.Transaction(plan, daemon, Journal(plan.service), timing, self._report)
+                change = transaction.Transaction(plan, daemon, Journal(plan.service), self._mode, self._report)
                 change.run(restart=restart)
             if any(change.path == drop_in_path(plan.service) and change.after is None for change in plan.changes):
                 with contextlib.suppress(OSError):  # it has drop-ins of others
@@ -237,17 +220,16 @@ def open_session(service: str, mode: Mode, run: Run, report: Report = ignore) ->
         from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import Clock, Service
 
         daemon = Service(systemd, Clock())
-        timing = transaction.Timing(mode.timeout, mode.settle)
         with transaction.signals_ignored():
-            undone = transaction.undo_interrupted(left, daemon, timing, report)
+            undone = transaction.undo_interrupted(left, daemon, mode, report)
             try:
                 yield Session(systemd, run, mode, report, undone, left_down=left.restarts)
             except errors.NotRolledBackError:
                 raise
             except Exception:
-                transaction.finish_undo(left, journal, daemon, timing)
+                transaction.finish_undo(left, journal, daemon, mode)
                 raise
-            transaction.finish_undo(left, journal, daemon, timing)
+            transaction.finish_undo(left, journal, daemon, mode)
 
 
 def with_activation_sockets(plan: Plan, paths: tuple[str, ...]) -> Plan:

@@ -13,7 +13,6 @@ import os
 import signal
 import traceback
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.engine import Inventory
@@ -24,7 +23,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.jou
     is_applied,
     put_back,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Mode, Plan
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.service import (
     Service,
     read_inventory,
@@ -32,24 +31,10 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.ser
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import write_change
 
-_REVIVE_LIMIT = 60.0
 # After this time, in seconds, what a killed process had asked of systemd is under way.
 _KILL_SETTLES = 1.0
 
 Report = t.Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Time limits in seconds: for the engine to answer, and how long it must then keep running."""
-
-    ready: float
-    settle: float
-
-    @property
-    def revive(self) -> float:
-        """How long the old daemon may take to start: a limit that was too short for the new one was not its fault."""
-        return max(self.ready, _REVIVE_LIMIT)
 
 
 @contextlib.contextmanager
@@ -74,11 +59,11 @@ class Transaction:
     daemon runs, and what a kill or a power cut leads to.
     """
 
-    def __init__(self, plan: Plan, service: Service, journal: Journal, timing: Timing, report: Report) -> None:
+    def __init__(self, plan: Plan, service: Service, journal: Journal, mode: Mode, report: Report) -> None:
         self._plan = plan
         self._service = service
         self._journal = journal
-        self._timing = timing
+        self._mode = mode
         self._report = report
         self._began = service.clock.now()
         self._reloaded = False
@@ -124,7 +109,7 @@ class Transaction:
             self._report("daemon reloaded")
         if restart:
             self._restarted = True
-            self._service.restart(socket_activated=plan.after.socket_activated, limit=self._timing.ready)
+            self._service.restart(socket_activated=plan.after.socket_activated, limit=self._mode.timeout)
             self._report("restart begun")
             self._prove()
 
@@ -137,9 +122,9 @@ class Transaction:
 
     def _prove(self) -> None:
         """Return once the restarted daemon answers everywhere and has kept running. Raises RemoteApiError."""
-        pid = self._service.wait_until_ready(self._plan, self._timing.ready)
+        pid = self._service.wait_until_ready(self._plan, self._mode.timeout)
         self._report("daemon answers")
-        self._service.watch(pid, self._timing.settle)
+        self._service.watch(pid, self._mode.settle)
         self._report("daemon keeps running")
         self._check_data()
 
@@ -222,7 +207,7 @@ class Transaction:
     def _revive(self) -> None:
         """Have the daemon run as before the change. Raises RemoteApiError."""
         if self._restarted:
-            self._service.revive(self._plan.before, self._timing.revive, self._timing.settle)
+            self._service.revive(self._plan.before, self._mode.revive, self._mode.settle)
         elif self._reloaded:
             self._service.systemd.reload_daemon()
         self._report("daemon as before")
@@ -269,7 +254,7 @@ def _told(exc: Exception) -> RemoteApiError:
     return errors.unexpected(where=where, what=f"{type(exc).__name__}: {exc}")
 
 
-def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Report) -> tuple[str, ...]:
+def undo_interrupted(undo: Undo, service: Service, mode: Mode, report: Report) -> tuple[str, ...]:
     """Put back what an earlier run changed and did not finish; return the paths. Raises RemoteApiError.
 
     The journal stays until finish_undo(), after the present run has done its part. If not everything can be put back,
@@ -282,20 +267,20 @@ def undo_interrupted(undo: Undo, service: Service, timing: Timing, report: Repor
         report("systemd reloaded after that")
     except Exception:
         with contextlib.suppress(RemoteApiError):
-            _start_if_left_down(undo, service, timing)
+            _start_if_left_down(undo, service, mode)
         raise
     return tuple(restored)
 
 
-def _start_if_left_down(undo: Undo, service: Service, timing: Timing) -> None:
+def _start_if_left_down(undo: Undo, service: Service, mode: Mode) -> None:
     """Start the daemon if it may be the interrupted run that left it down. Raises RemoteApiError."""
     if undo.restarts:
-        service.start_if_down(timing.revive)
+        service.start_if_down(mode.revive)
 
 
-def finish_undo(undo: Undo, journal: Journal, service: Service, timing: Timing) -> None:
+def finish_undo(undo: Undo, journal: Journal, service: Service, mode: Mode) -> None:
     """Start the daemon if the interrupted run left it down, then remove the journal. Raises RemoteApiError."""
-    _start_if_left_down(undo, service, timing)
+    _start_if_left_down(undo, service, mode)
     close_journal(journal, service, reload_due=True)
 
 
@@ -307,4 +292,4 @@ def close_journal(journal: Journal, service: Service, *, reload_due: bool) -> No
             service.systemd.reload()
 
 
-__all__ = ("Report", "Timing", "Transaction", "finish_undo", "signals_ignored", "undo_interrupted")
+__all__ = ("Report", "Transaction", "finish_undo", "signals_ignored", "undo_interrupted")

@@ -21,8 +21,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.err
     RolledBackError,
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.journal import Undo
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Plan
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Timing, Transaction
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.model import Mode, Plan
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.transaction import Transaction
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import FilesError, FileState, read_state
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.fake_host import (
@@ -33,7 +33,7 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
 
 RESET = "reset-failed docker.service docker.socket"
 RESTART = "restart docker.service"
-TIMING = Timing(ready=30, settle=2)
+MODE = Mode(check=False, restart="when_needed", timeout=30)
 REPORTS = 9  # of a whole run of Host's plan
 # The threads are those of the fake engine; the guard, which is forked, has no use for them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -88,7 +88,7 @@ class Host(FakeHost):
 
     def carry_out(self, plan: Plan, *, restart: bool = True, report: Callable[[str], None] = lambda step: None) -> None:
         """Carry out the plan."""
-        Transaction(plan, self.service, self.journal, TIMING, report).run(restart=restart)
+        Transaction(plan, self.service, self.journal, MODE, report).run(restart=restart)
 
 
 @pytest.fixture
@@ -411,11 +411,11 @@ def test_the_next_run_puts_back_what_nobody_did(host: Host) -> None:
     undo = host.journal.begin(plan.changes)
     host.options.write_bytes(NEW)
     host.stop()
-    transaction.undo_interrupted(undo, host.service, TIMING, lambda step: None)
+    transaction.undo_interrupted(undo, host.service, MODE, lambda step: None)
     assert host.disk() == host.before
     assert host.has_journal
     assert host.requests == ["daemon-reload"]
-    transaction.finish_undo(undo, host.journal, host.service, TIMING)
+    transaction.finish_undo(undo, host.journal, host.service, MODE)
     assert (host.is_old, host.runs_with) == (True, OLD)
     assert host.requests == ["daemon-reload", RESET, RESTART, "daemon-reload"]
 
@@ -426,8 +426,8 @@ def test_a_daemon_that_the_interrupted_run_did_not_restart_is_not_started(host: 
     host.stop()
     undo = host.journal.pending()
     assert undo
-    transaction.undo_interrupted(undo, host.service, TIMING, lambda step: None)
-    transaction.finish_undo(undo, host.journal, host.service, TIMING)
+    transaction.undo_interrupted(undo, host.service, MODE, lambda step: None)
+    transaction.finish_undo(undo, host.journal, host.service, MODE)
     assert (host.is_old, host.runs_with) == (True, None)
 
 
@@ -437,5 +437,5 @@ def test_if_it_cannot_the_daemon_is_started_all_the_same(host: Host) -> None:
     host.gone.mkdir()
     host.stop()
     with pytest.raises(FilesError, match="gone"):
-        transaction.undo_interrupted(undo, host.service, TIMING, lambda step: None)
+        transaction.undo_interrupted(undo, host.service, MODE, lambda step: None)
     assert (host.runs_with, host.has_journal) == (OLD, True)
