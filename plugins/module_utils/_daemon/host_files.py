@@ -81,12 +81,10 @@ def read_daemon_json(request: Request, options: t.Sequence[Option]) -> DaemonJso
     return DaemonJson(path, state, configuration, configuration)
 
 
-def read_units(service: str) -> list[unit.UnitFile]:
-    """Return the unit's files from the disk."""
-    found = []
-    for path in unit.unit_paths(service):
-        found.append(unit.UnitFile(path, (read_file(path) if os.path.realpath(path) != "/dev/null" else None) or b""))
-    return found
+def read_units(service: str) -> dict[str, bytes]:
+    """Return the unit's files from the disk, by their paths, in the order in which systemd reads them."""
+    paths = unit.unit_paths(service)
+    return {path: (read_file(path) if os.path.realpath(path) != "/dev/null" else None) or b"" for path in paths}
 
 
 def find_options_file(request: Request, base: unit.Unit) -> OptionsFile:

@@ -66,7 +66,7 @@ def make_plan(request: Request, state: ServiceState, running: Process | None, ch
     wanted = check_options(request.options)
     files = read_units(request.service)
     own_path = unit.drop_in_path(request.service)
-    base = unit.load(request.service, [item for item in files if item.path != own_path])
+    base = unit.load(request.service, files, without=own_path)
     file = find_options_file(request, base)
     fixed = fixed_options(base, file.path, file.variable)
     file = _judge_unread(request, base, files, file, wanted, fixed, running.argv if running else ())
@@ -115,7 +115,7 @@ def present_tls_files(request: Request) -> TlsFiles | None:
     """
     files = read_units(request.service)
     own_path = unit.drop_in_path(request.service)
-    file = find_options_file(request, unit.load(request.service, [item for item in files if item.path != own_path]))
+    file = find_options_file(request, unit.load(request.service, files, without=own_path))
     whole = unit.load(request.service, files)
     present = file.present if whole.reads(file.variable) else ()
     options = (*fixed_options(whole, file.path, file.variable), *present)
@@ -188,7 +188,7 @@ def _check_in_effect(
 def _judge_unread(
     request: Request,
     base: unit.Unit,
-    files: t.Sequence[unit.UnitFile],
+    files: t.Mapping[str, bytes],
     file: OptionsFile,
     wanted: t.Mapping[str, tuple[str, ...]],
     fixed: t.Sequence[Option],
@@ -247,7 +247,7 @@ def _with_local_socket(
 
 
 def _wire(
-    request: Request, base: unit.Unit, files: t.Sequence[unit.UnitFile], path: str, variable: str, has_words: bool
+    request: Request, base: unit.Unit, files: t.Mapping[str, bytes], path: str, variable: str, has_words: bool
 ) -> tuple[list[Change], unit.Unit]:
     """Return the changes to the unit after which it reads the options, and the unit as it will be then.
 
@@ -261,7 +261,7 @@ def _wire(
             raise errors.not_wired(path=base.command.path, variable=variable, options_path=path)
         return [], whole
     own = read_state(own_path)
-    contents = {item.path: item.content for item in files if item.path != own_path}
+    contents = {item: content for item, content in files.items() if item != own_path}
     changes: list[Change] = []
     if not is_wired and (has_words or own is not None):
         if request.unit_wiring == "edit":
@@ -271,8 +271,7 @@ def _wire(
         else:
             contents[own_path] = unit.render_drop_in(base, path, variable)
     changes += _drop_in_change(own_path, own, contents.get(own_path))
-    ordered = [unit.UnitFile(item, contents[item]) for item in _in_order(contents)]
-    effective = unit.load(request.service, ordered)
+    effective = unit.load(request.service, {item: contents[item] for item in _in_order(contents)})
     if has_words and not _reads(effective, path, variable):
         raise errors.later_drop_in(path=_overruling(own_path, files), unit=request.service, own_path=own_path)
     return changes, effective
@@ -297,14 +296,10 @@ def _in_order(paths: t.Iterable[str]) -> list[str]:
     return [first, *sorted(drop_ins, key=posixpath.basename)]
 
 
-def _overruling(own_path: str, files: t.Sequence[unit.UnitFile]) -> str:
+def _overruling(own_path: str, files: t.Mapping[str, bytes]) -> str:
     """Return the path of the last file that sets the command or its environment files anew."""
-    setting = [
-        item.path
-        for item in files
-        if item.path != own_path and any(one.key in ("ExecStart", "EnvironmentFile") for one in unit.settings(item))
-    ]
-    return setting[-1]
+    found = [one for path, content in files.items() if path != own_path for one in unit.settings(path, content)]
+    return [one.path for one in found if one.key in ("ExecStart", "EnvironmentFile")][-1]
 
 
 def _unit_change(path: str, before: FileState | None, after: bytes, base: unit.Unit, variable: str) -> Change:

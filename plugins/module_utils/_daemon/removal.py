@@ -68,7 +68,7 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
     """Return the plan, without reasons for a restart. Raises DaemonError or FilesError."""
     files = host_files.read_units(request.service)
     own_path = unit.drop_in_path(request.service)
-    base = unit.load(request.service, [item for item in files if item.path != own_path])
+    base = unit.load(request.service, files, without=own_path)
     file = host_files.find_options_file(request, unit.load(request.service, files))
     fixed = host_files.fixed_options(base, file.path, file.variable)
     daemon_json = host_files.read_daemon_json(request, [*fixed, *file.present])
@@ -82,12 +82,13 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
     wanted: dict[str, bytes | None] = {file.path: content, daemon_json.path: new_json}
     if words and file.path not in entries:
         # What somebody has added to the options stays in effect, so the unit has to read them further on.
-        wanted.update({item.path: item.content for item in files})
+        wanted.update(files)
     else:
         wanted[own_path] = None
     changes = [*_changes(_with_recorded(wanted, entries), entries), *record.removal(request.service)]
 
-    effective = unit.load(request.service, _remaining(files, wanted))
+    left = {path: text for path in files if (text := wanted.get(path, files[path])) is not None}
+    effective = unit.load(request.service, left)
     environment = host_files.variables(effective, file.path, content)
     argv = unit.expand(effective, environment)
     options = tuple(read_arguments(argv[1:], effective.command.path))
@@ -128,12 +129,6 @@ def _with_recorded(wanted: t.Mapping[str, bytes | None], entries: t.Mapping[str,
         if not mark or again == read_file(path):
             found[path] = content
     return found
-
-
-def _remaining(files: t.Sequence[unit.UnitFile], wanted: t.Mapping[str, bytes | None]) -> list[unit.UnitFile]:
-    """Return the unit's files as they are to be, without those that go."""
-    contents = {item.path: wanted.get(item.path, item.content) for item in files}
-    return [unit.UnitFile(path, content) for path, content in contents.items() if content is not None]
 
 
 def _check_left(plan: Plan, tls_directory: str, *, allow_insecure: bool) -> None:

@@ -51,14 +51,6 @@ _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 
 
 @dataclass(frozen=True)
-class UnitFile:
-    """A unit file or drop-in on the disk."""
-
-    path: str
-    content: bytes
-
-
-@dataclass(frozen=True)
 class Setting:
     """One ``Key=value`` of the section [Service]: continued lines joined, and where it stands (lines from 1)."""
 
@@ -141,7 +133,7 @@ def _configuration_files(directory: str) -> list[str]:
         return []
 
 
-def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
+def settings(path: str, content: bytes) -> t.Iterator[Setting]:
     """Yield the settings of the section [Service] in their order. A byte order mark at the beginning is skipped.
 
     systemd does the same (config_parse() in its src/shared/conf-parser.c), so such a file counts.
@@ -149,7 +141,7 @@ def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
     section = ""
     pending: list[str] = []
     first = 0
-    content = unit_file.content[len(BOM_UTF8) if unit_file.content.startswith(BOM_UTF8) else 0 :]
+    content = content[len(BOM_UTF8) if content.startswith(BOM_UTF8) else 0 :]
     for number, line in enumerate(content.decode("utf-8", "surrogateescape").split("\n"), 1):
         text = line.lstrip(" \t\r")
         if text.startswith(("#", ";")) or (not text and not pending):
@@ -164,11 +156,11 @@ def settings(unit_file: UnitFile) -> t.Iterator[Setting]:
             section = whole
         elif section == "[Service]" and "=" in whole:
             key, value = whole.split("=", 1)
-            yield Setting(key.strip(), value.strip(), unit_file.path, first, number)
+            yield Setting(key.strip(), value.strip(), path, first, number)
 
 
-def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
-    """Return what systemd would make of these files, in their order. Raises DaemonError.
+def load(name: str, files: t.Mapping[str, bytes], *, without: str = "") -> Unit:
+    """Return what systemd would make of these files, in their order, ``without`` the one at a path. Raises DaemonError.
 
     Refused are units whose command is not one plain call of dockerd: nobody can tell whether another program passes
     its arguments on.
@@ -177,7 +169,7 @@ def load(name: str, files: t.Sequence[UnitFile]) -> Unit:
     environment: dict[str, str] = {}
     environment_files: list[EnvironmentFile] = []
     filters: list[Setting] = []
-    for setting in (item for unit_file in files for item in settings(unit_file)):
+    for setting in (item for path in files if path != without for item in settings(path, files[path])):
         if setting.key == "ExecStart":
             commands = [*commands, setting] if setting.value else []
         elif setting.key == "EnvironmentFile":
@@ -358,7 +350,6 @@ __all__ = (
     "EnvironmentFile",
     "Setting",
     "Unit",
-    "UnitFile",
     "drop_in_path",
     "edit_unit_file",
     "expand",

@@ -39,7 +39,7 @@ ExecStart=/usr/bin/dockerd --add-runtime oci=/usr/sbin/runc $DOCKER_NETWORK_OPTI
 
 def load(*contents: bytes) -> unit.Unit:
     """Return the unit made of a unit file and drop-ins."""
-    return unit.load("docker.service", [unit.UnitFile(f"/u{n}", content) for n, content in enumerate(contents)])
+    return unit.load("docker.service", {f"/u{n}": content for n, content in enumerate(contents)})
 
 
 @pytest.mark.parametrize(
