@@ -102,7 +102,6 @@ class ServiceState:
 
     load: str
     active: str
-    sub: str
     result: str
     main_pid: int
     restarts: int
@@ -168,7 +167,6 @@ class Systemd:
             self.service,
             "LoadState",
             "ActiveState",
-            "SubState",
             "Result",
             "MainPID",
             "NRestarts",
@@ -183,7 +181,6 @@ class Systemd:
         return ServiceState(
             load=found.get("LoadState", ""),
             active=found.get("ActiveState", ""),
-            sub=found.get("SubState", ""),
             result=found.get("Result", ""),
             main_pid=int(found.get("MainPID") or 0),
             restarts=int(found.get("NRestarts") or 0),

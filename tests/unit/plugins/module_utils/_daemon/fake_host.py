@@ -228,7 +228,7 @@ class FakeHost:
         pid = self.pid if self._phase in ("running", "stopping") else 0
         return (
             f"LoadState={self.load}\nUnitFileState={self.unit_file}\n"
-            f"ActiveState={active}\nSubState=x\nResult={result}\nMainPID={pid}\nNRestarts=0\n"
+            f"ActiveState={active}\nResult={result}\nMainPID={pid}\nNRestarts=0\n"
             f"NeedDaemonReload=no\nJob={'12' if self._phase in ('starting', 'stopping') else ''}\n"
             f"TimeoutStopUSec={f'{self.stop_limit}s' if self.stop_limit else 'infinity'}\n"
             "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd $DOCKER_OPTS ; ignore_errors=no ; pid=0 }\n"

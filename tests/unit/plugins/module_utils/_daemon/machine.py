@@ -19,7 +19,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.res
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import Change, read_state, write_change
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 
-RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
+RUNNING = ServiceState("loaded", "active", "success", 7, 0, needs_reload=False, has_job=False)
 
 
 def planned(request: Request, running: Process | None, changes: tuple[Change, ...] = ()) -> Plan:

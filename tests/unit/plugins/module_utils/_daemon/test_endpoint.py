@@ -29,7 +29,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.tls
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import ServiceState
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.fake_host import FakeHost
 
-RUNNING = ServiceState("loaded", "active", "running", "success", 7, 0, needs_reload=False, has_job=False)
+RUNNING = ServiceState("loaded", "active", "success", 7, 0, needs_reload=False, has_job=False)
 OK = b"HTTP/1.0 200 OK\r\n\r\nOK"
 Serve = Callable[..., ListenAddress]
 
