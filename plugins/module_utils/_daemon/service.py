@@ -179,9 +179,12 @@ class Service:
     def is_up(self, settings: DaemonSettings, old_pid: int = 0) -> bool:
         """Return whether the service runs, as another process than the old one, and answers on its local sockets.
 
-        Raises SystemdError.
+        It does not if systemd says nothing of it.
         """
-        state = self.systemd.state()
+        try:
+            state = self.systemd.state()
+        except RemoteApiError:
+            return False
         return state.is_running and state.main_pid != old_pid and not silent_sockets(settings)
 
     def revive(self, settings: DaemonSettings, limit: float, settle: float) -> None:
@@ -191,11 +194,12 @@ class Service:
         There is a second attempt: the first may meet a systemd that is busy with itself, and leave the daemon stopped.
         After that, the start stays queued, so that the daemon starts once what is in its way has ended.
         """
-        old_pid = self.systemd.state().main_pid
+        old_pid = None
         try:
+            old_pid = self.systemd.state().main_pid
             self._start_as_before(settings, limit, settle)
         except RemoteApiError:
-            if settings.local_sockets and self.is_up(settings, old_pid):
+            if settings.local_sockets and old_pid is not None and self.is_up(settings, old_pid):
                 return
             try:
                 self._start_as_before(settings, limit, settle)

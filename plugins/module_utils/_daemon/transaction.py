@@ -232,9 +232,7 @@ class Transaction:
         self, cause: RemoteApiError, failures: list[RemoteApiError], lines: list[str]
     ) -> errors.DaemonError:
         """Return the error for a change that cannot be undone, the alarm first."""
-        is_up = False
-        with contextlib.suppress(RemoteApiError):
-            is_up = self._service.is_up(self._plan.before)
+        is_up = self._service.is_up(self._plan.before)
         return errors.not_rolled_back(
             state="DOCKER IS DOWN" if not is_up else "NOT EVERYTHING WAS PUT BACK",
             unit=self._plan.service,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon import errors
@@ -18,7 +18,7 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._daemon.ser
     read_inventory,
     silent_sockets,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import SystemdError
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._systemd import Completed, SystemdError
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._daemon.fake_host import (
     FIRST_PID,
     OLD,
@@ -256,6 +256,22 @@ def test_and_is_watched_since_it_cannot_be_asked(host: FakeHost) -> None:
     host.service.revive(host.settings(TCP_ALONE), 30, 2)
     assert (host.runs_with, host.requests) == (OLD, [RESET, RESTART])
     assert START_TAKES + 2 <= host.time - began < START_TAKES + 3
+
+
+@pytest.mark.parametrize("silent", [1, 2, 3])
+def test_a_systemd_that_says_nothing_for_a_moment_costs_no_attempt_but_one(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    calls: list[str] = []
+
+    def run(argv: Sequence[str], timeout: float) -> Completed:
+        calls.append(argv[1])
+        return Completed(1, "", "busy") if calls.count("show") == silent else host.run(argv, timeout)
+
+    monkeypatch.setattr(host.systemd, "_run", run)
+    host.service.revive(host.settings(), 30, 2)
+    assert host.runs_with == OLD
+    assert host.systemd.state().main_pid > FIRST_PID + 1
 
 
 def test_a_daemon_that_was_not_restarted_is_not_taken_for_the_old_one(host: FakeHost) -> None:
