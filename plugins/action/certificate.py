@@ -72,6 +72,8 @@ class ActionModule(HostAction):
         if options["ca_path"] is None and options["ca_key"] is None:
             return self._keep_here(options, now) if here else self._run_module(self._arguments(), task_vars)
         library.require(sys.executable)
+        if options["ca_path"] is not None and (here or self._connection.transport == "local"):
+            _issuing.check_apart(argspec.certificate_paths(options).all, options["ca_path"])
         validity = profiles.validity(options["days"], options["hours"], options["renew_before_days"])
         source = _authority.AuthoritySource(
             options["ca_path"],

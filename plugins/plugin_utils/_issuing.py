@@ -40,7 +40,29 @@ CLIENTS = "clients"
 FOREIGN = "foreign"
 SERVERS = "servers"
 
+_TRUSTED_FOLDERS = (FOREIGN, SERVERS, _rotation.RETIRED_FOLDER)
+_AUTHORITYS_FILES = (
+    _authority.CERTIFICATE_FILE,
+    _authority.KEY_FILE,
+    _authority.NEXT_KEY_FILE,
+    _rotation.PREVIOUS_KEY_FILE,
+)
+
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+
+
+def check_apart(files: t.Iterable[str], path: str) -> None:
+    """Raise TlsError if one of the files of an issued certificate would be among those of the CA in ``path``.
+
+    Hosts would trust what is written to ca.pem, and clients what is in folders beside it. In the CA's directory, the
+    lock of the client would be that of the CA, which the same run holds. Symbolic links are followed.
+    """
+    folders = {os.path.realpath(os.path.join(path, one)) for one in ("", _authority.LEDGER, *_TRUSTED_FOLDERS)}
+    own = {os.path.realpath(os.path.join(path, one)) for one in _AUTHORITYS_FILES}
+    for file in files:
+        real = os.path.realpath(file)
+        if real in own or os.path.dirname(real) in folders:
+            raise errors.place_of_authority(path=file, authority=path)
 
 
 def ensure_here(
@@ -107,6 +129,11 @@ class Client:
     directory: str
 
 
+def _paths_in(directory: str) -> list[str]:
+    """Return the paths of a client's key, certificate and CA certificates in its directory."""
+    return [os.path.join(directory, name) for name in argspec.FILE_NAMES["client"]]
+
+
 def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
     """Return the clients that the options of certificate_authority name; ``path`` is absolute. Raises TlsError."""
     found: dict[str, Client] = {}
@@ -122,6 +149,8 @@ def clients_of(options: t.Mapping[str, t.Any]) -> list[Client]:
         if one["directory"] is None and options["path"] is None:
             raise errors.no_clients_directory()
         directory = one["directory"] or os.path.join(options["path"], CLIENTS, name)
+        if options["path"] is not None and not one.get("host"):
+            check_apart(_paths_in(directory), options["path"])
         profile = profiles.profile("client", name, (), one["key_type"] or options["key_type"], one["subject"])
         found[name] = Client(name, profile, validity, directory)
     return list(found.values())
@@ -224,7 +253,7 @@ def ensure_client(
     """
     if bundle is None:
         bundle = authority.bundle if authority else ()
-    paths = [os.path.join(client.directory, name) for name in argspec.FILE_NAMES["client"]]
+    paths = _paths_in(client.directory)
     signer = authority and _signer(authority, paths[1])
     if signer is not None and signer is not authority:
         bundle = (signer.certificate, *certificates.without(bundle, [signer.certificate]))
@@ -350,6 +379,7 @@ __all__ = (
     "Client",
     "Ensured",
     "Note",
+    "check_apart",
     "client_folders",
     "clients_of",
     "ensure_authority",

@@ -88,6 +88,15 @@ FILE_NAMES = {
 }
 
 
+def certificate_paths(options: t.Mapping[str, t.Any]) -> store.CertificatePaths:
+    """Return the paths of the files that the options of the module certificate name."""
+    if options["directory"] is not None:
+        return store.CertificatePaths(
+            *(os.path.join(options["directory"], name) for name in FILE_NAMES[options["usage"]])
+        )
+    return store.CertificatePaths(options["key_path"], options["certificate_path"], options["ca_certificate_path"])
+
+
 def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSpec:
     """Return the spec that the options of the module certificate make up.
 
@@ -96,15 +105,11 @@ def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSp
     for name in ("directory", "key_path", "certificate_path", "ca_certificate_path"):
         if options[name] is not None:
             require_absolute(name, options[name])
-    if options["directory"] is not None:
-        paths = [os.path.join(options["directory"], name) for name in FILE_NAMES[options["usage"]]]
-    else:
-        paths = [options[name] for name in ("key_path", "certificate_path", "ca_certificate_path")]
     return deployment.CertificateSpec(
         profile=profiles.profile(
             options["usage"], options["common_name"], options["names"], options["key_type"], options["subject"]
         ),
-        paths=store.CertificatePaths(*paths),
+        paths=certificate_paths(options),
         access=store.access(options["owner"], options["group"], options["mode"]),
         ca_certificate=options["ca_certificate"],
         certificate=options["certificate"],
@@ -114,4 +119,12 @@ def certificate_spec(options: t.Mapping[str, t.Any]) -> deployment.CertificateSp
     )
 
 
-__all__ = ("AUTHORITY", "AUTHORITY_RULES", "CERTIFICATE", "CERTIFICATE_RULES", "FILE_NAMES", "certificate_spec")
+__all__ = (
+    "AUTHORITY",
+    "AUTHORITY_RULES",
+    "CERTIFICATE",
+    "CERTIFICATE_RULES",
+    "FILE_NAMES",
+    "certificate_paths",
+    "certificate_spec",
+)

@@ -220,6 +220,11 @@ out_of_date = TlsError.text(
     "{cause}",
     "If the controller's clock is right, replace it: the playbook rotate_authority does so with phase=now.",
 )
+place_of_authority = TlsError.text(
+    "{path}",
+    "no issued key or certificate can be kept there, among the files of the CA in {authority} itself",
+    "Name a directory of its own, such as {authority}/clients/NAME.",
+)
 no_clients_directory = TlsError.text(
     "clients", "there is no directory for them, as the CA is given as text", "Set path, or give no clients."
 )

@@ -157,6 +157,9 @@ def test_many_hosts_at_once(stage: Stage) -> None:
 BECOME = {**ABSENT, "ansible_become": True, "ansible_become_exe": "/bin/false", "ansible_python_interpreter": "/none"}
 
 
+ELSEWHERE = "{{ pki }}/clients/admin"
+
+
 def client(keywords: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
     """Return the task that makes sure of a client's certificate on the controller."""
     wanted = {
@@ -313,6 +316,44 @@ def test_bad_input_is_refused_before_anything_is_sent(stage: Stage) -> None:
     assert stage.sent == []
     assert stage.files() == before
     assert PASSPHRASE not in played.output
+
+
+AMONG_THE_CAS: list[dict[str, Any]] = [
+    client(directory="{{ pki }}"),
+    client(directory="{{ pki }}/foreign"),
+    client(directory="{{ pki }}-link"),
+    client(directory="{{ pki }}", run_on="host"),
+    server(directory="{{ pki }}", run_on="controller"),
+    *(
+        client(directory=None, key_path=key, certificate_path=f"{ELSEWHERE}/cert.pem", ca_certificate_path=ca)
+        for key, ca in (
+            (f"{ELSEWHERE}/key.pem", "{{ pki }}/ca.pem"),
+            (f"{ELSEWHERE}/key.pem", "{{ pki }}/clients/../../pki-link/ca.pem"),
+            ("{{ pki }}/ca-key.pem", f"{ELSEWHERE}/ca.pem"),
+            ("{{ pki }}-key.pem", f"{ELSEWHERE}/ca.pem"),
+        )
+    ),
+]
+
+
+def test_no_file_is_kept_among_the_cas_own(stage: Stage, tmp_path: Path) -> None:
+    """Hosts would trust a CA that clients trust alone, such as a stranger's."""
+    stage.play(authority())
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Stranger", "-days", "9",
+        "-keyout", tmp_path / "stranger.key", "-out", tmp_path / "stranger.pem",
+    )  # fmt: skip
+    (stage.pki / "foreign").mkdir()
+    (tmp_path / "stranger.pem").rename(stage.pki / "foreign/web1.pem")
+    (stage.pki / "ca-key.pem").rename(stage.path / "pki-key.pem")
+    (stage.pki / "ca-key.pem").symlink_to(stage.path / "pki-key.pem")
+    (stage.path / "pki-link").symlink_to(stage.pki)
+    before = {**stage.files(), "key": (stage.path / "pki-key.pem").read_bytes()}
+    played = stage.play(*({**task, "ignore_errors": True} for task in AMONG_THE_CAS))
+    for wanted, task in zip(AMONG_THE_CAS, played.of("web1"), strict=True):
+        assert "among the files of the CA" in task["result"].get("msg", ""), wanted
+    assert {**stage.files(), "key": (stage.path / "pki-key.pem").read_bytes()} == before
+    assert stage.sent == []
 
 
 def test_a_wrong_passphrase_changes_nothing(stage: Stage) -> None:

@@ -186,6 +186,8 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
     ({"clients": [{"name": "a"}, {"name": "a"}]}, "clients: 'a': it is there twice"),
     ({"clients": [{"name": "a", "days": 0}]}, "days: 0: it must be from 1 to 36500"),
     ({"clients": [{"name": "a", "days": 40, "hours": 1}]}, "parameters are mutually exclusive: days|hours"),
+    ({"clients": [{"name": "a", "directory": "{{ pki }}"}]}, "among the files of the CA in"),
+    ({"clients": [{"name": "a", "directory": "{{ pki }}/issued"}], "phase": "now"}, "among the files of the CA in"),
     ({"path": "/dev/null"}, "/dev/null: this is not a directory"),
     ({"path": "/proc/pki"}, "/proc/pki: the CA cannot be kept there"),
     ({"days": 0}, "days: 0: it must be from 1 to 36500"),
