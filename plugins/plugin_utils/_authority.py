@@ -255,26 +255,28 @@ def _check_dates(certificate: x509.Certificate, path: str, now: datetime) -> Non
         raise errors.out_of_date(path=path, cause=f"the CA is not valid before {certificates.iso(start)}")
 
 
-def _present(path: str) -> tuple[bytes | None, bytes | None]:
-    """Return what is in the key's and in the certificate's file, None for a missing one. Raises RemoteApiError.
+def _present(path: str) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return what is in the files of the key, the certificates and a new CA's key, None for a missing one.
 
-    The two belong together, also while another run replaces the CA: its steps change the certificates before the key
-    or after it, so that the key between two equal readings of the certificates is one of theirs.
+    They belong together, also while another run replaces the CA: each of its steps changes the certificates or the key,
+    so that what is read between two equal readings of both goes with them. Raises RemoteApiError.
     """
     if os.path.lexists(path) and not os.path.isdir(path):
         raise errors.bad_place(path=path, cause="this is not a directory")
-    certificate_path = os.path.join(path, CERTIFICATE_FILE)
-    certificate = read_file(certificate_path)
+    names = (os.path.join(path, name) for name in (KEY_FILE, CERTIFICATE_FILE, NEXT_KEY_FILE))
+    key_path, certificate_path, next_path = names
+    key, certificate = read_file(key_path), read_file(certificate_path)
     while True:
-        key, again = read_file(os.path.join(path, KEY_FILE)), read_file(certificate_path)
-        if again == certificate:
-            return key, certificate
-        certificate = again
+        next_key = read_file(next_path)
+        again = read_file(key_path), read_file(certificate_path)
+        if again == (key, certificate):
+            return key, certificate, next_key
+        key, certificate = again
 
 
 def exists(path: str) -> bool:
     """Return whether there is a CA in the directory, or a part of one. Raises RemoteApiError."""
-    return _present(path) != (None, None)
+    return _present(path)[:2] != (None, None)
 
 
 def _check_halves(path: str, key: bytes | None, certificate: bytes | None) -> None:
@@ -303,21 +305,20 @@ def _assemble(
 
 def _open(
     path: str,
-    key_pem: bytes,
-    certificate_pem: bytes,
+    contents: tuple[bytes, bytes, bytes | None],
     passphrase: str | None,
     now: datetime,
     ledger_dir: str | None = None,
 ) -> Authority:
-    """Return the authority that the two files' contents make up. Raises RemoteApiError."""
+    """Return the authority that the contents of the files make up, see _present(). Raises RemoteApiError."""
+    key_pem, certificate_pem, next_pem = contents
     certificate_path, key_path = os.path.join(path, CERTIFICATE_FILE), os.path.join(path, KEY_FILE)
     key = load_key(key_pem, key_path, passphrase)
     bundle = _assemble(certificate_pem, certificate_path, key, key_path, now)
     ledger_dir = ledger_dir or os.path.join(path, LEDGER)
     next_path = os.path.join(path, NEXT_KEY_FILE)
-    next_pem = read_file(next_path) if len(bundle) > 1 else None
     successor = None
-    if next_pem is not None:
+    if next_pem is not None and len(bundle) > 1:
         next_key = load_key(next_pem, next_path, passphrase)
         # Without a certificate in the bundle it only waits: nobody trusts it yet.
         if any(certificates.matches_key(one, next_key) for one in bundle[1:]):
@@ -345,11 +346,11 @@ def open_authority(path: str, passphrase: str | None, now: datetime, ledger_dir:
     Raises RemoteApiError when there is none, the passphrase does not open it, or it cannot be used.
     """
     _secret(passphrase)
-    key, certificate = _present(path)
+    key, certificate, next_key = _present(path)
     _check_halves(path, key, certificate)
     if key is None or certificate is None:
         raise errors.not_there(path=path)
-    return _open(path, key, certificate, passphrase, now, ledger_dir)
+    return _open(path, (key, certificate, next_key), passphrase, now, ledger_dir)
 
 
 def trusted(path: str, passphrase: str | None, now: datetime, usage: str) -> tuple[x509.Certificate, ...]:
@@ -359,14 +360,14 @@ def trusted(path: str, passphrase: str | None, now: datetime, usage: str) -> tup
     of them signs. Raises RemoteApiError.
     """
     _secret(passphrase)
-    key, certificate = _present(path)
+    key, certificate, next_key = _present(path)
     _check_halves(path, key, certificate)
     if key is None or certificate is None:
         return ()
     where = os.path.join(path, CERTIFICATE_FILE)
     bundle = certificates.load_bundle(certificate, where)
     if len(bundle) > 1:
-        return _open(path, key, certificate, passphrase, now).signs_for(usage).bundle
+        return _open(path, (key, certificate, next_key), passphrase, now).signs_for(usage).bundle
     _check_certificate(bundle[0], where, now)
     return bundle
 
@@ -421,7 +422,7 @@ def _unfinished_key(path: str, passphrase: str) -> keys.PrivateKey | None:
     A certificate that was lost later must not be made anew: clients would not know it. So nothing may be there that a
     CA in use has, such as a ledger. Raises RemoteApiError when one of the two files is missing for another reason.
     """
-    key, certificate = _present(path)
+    key, certificate, _next_key = _present(path)
     if key is None and certificate is None:
         return None
     others = [name for name in os.listdir(path) if name != KEY_FILE and not name.startswith(".")]
@@ -489,14 +490,14 @@ def ensure(
     secret = _secret(passphrase).decode()
     check_spec(spec)
     made = False
-    if None in _present(path):
+    if None in _present(path)[:2]:
         if check_mode:
             _unfinished_key(path, secret)
             return AuthorityResult(None, existed=False, changed=True)
         prepare_directory(path)
         with store.lock(path):
             # Another run may have made it since.
-            if None in _present(path):
+            if None in _present(path)[:2]:
                 _make(path, secret, spec, now, _unfinished_key(path, secret))
                 made = True
     authority = open_authority(path, secret, now, ledger_dir)

@@ -323,54 +323,62 @@ def ensure_authority(
     """
     path, passphrase, ledger_dir = options["path"], options["passphrase"], options["ledger_dir"]
     clients = clients_of(options)
-    if options["ca_key"] is not None:
+    source = _authority.AuthoritySource(path, passphrase, options.get("ca_certificate"), options["ca_key"], ledger_dir)
+    if source.key is not None:
         subject = "ca_certificate"
-        opened = _authority.open_authority_from_text(
-            options["ca_certificate"], options["ca_key"], passphrase, now, ledger_dir
-        )
-        done = _authority.AuthorityResult(opened, existed=True, changed=False)
+        done = _authority.AuthorityResult(source.open(now), existed=True, changed=False)
     else:
         subject = f"{path}/{_authority.CERTIFICATE_FILE}"
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         done = _authority.ensure(path, passphrase, spec, now, check_mode, ledger_dir)
-    warnings = [] if done.authority is None else _authority.warnings(done.authority, subject)
-    results, more, trust = _ensure_clients(clients, path, done.authority, notes, now, check_mode)
-    changed = done.changed or trust or any(one["changed"] for one in results)
-    return Ensured(done.authority, done.existed, changed, results, warnings + more)
+    seen = _ensure_clients(clients, source, done.authority, notes, now, check_mode)
+    warnings = [] if seen.authority is None else _authority.warnings(seen.authority, subject)
+    changed = done.changed or seen.trust or any(one["changed"] for one in seen.results)
+    return Ensured(seen.authority, done.existed, changed, seen.results, warnings + seen.warnings)
 
 
-_Looked = tuple[list[dict[str, t.Any]], list[str], bool]
+@dataclass(frozen=True)
+class _Seen:
+    """What was or would be done for the clients by this CA: results and warnings, and what _ensure_trust() says."""
+
+    authority: _authority.Authority | None
+    results: list[dict[str, t.Any]]
+    warnings: list[str]
+    trust: bool
 
 
 def _ensure_clients(
     clients: t.Sequence[Client],
-    path: str | None,
+    source: _authority.AuthoritySource,
     authority: _authority.Authority | None,
     notes: t.Sequence[Note],
     now: datetime,
     check_mode: bool,
-) -> _Looked:
-    """Make sure of the clients and of the notes; return the clients' results, warnings, and what _ensure_trust() does.
+) -> _Seen:
+    """Make sure of the clients and of the notes; return what was done. Raises RemoteApiError.
 
-    What is due is done under the directory's lock: runs for several hosts may each have a note. Raises RemoteApiError.
+    What is due is done under the directory's lock: runs for several hosts may each have a note. The CA is opened anew
+    there, as another run may have replaced it meanwhile.
     """
+    path = source.path
 
-    def each(*, look: bool) -> _Looked:
+    def each(authority: _authority.Authority | None, *, look: bool) -> _Seen:
         bundle = trusted_by_clients(path, authority.bundle, notes) if authority else ()
         done = [ensure_client(client, authority, now, look, bundle) for client in clients]
         trust = bool(path and bundle and _ensure_trust(path, clients, bundle, now, look))
-        return [result for result, _warnings in done], [text for _result, texts in done for text in texts], trust
+        texts = [text for _result, warnings in done for text in warnings]
+        return _Seen(authority, [result for result, _warnings in done], texts, trust)
 
-    looked = each(look=True)
+    looked = each(authority, look=True)
     due = [note for note in notes if path and noted(path, *note[:2]) != note[2]]
-    if check_mode or not (due or looked[2] or any(one["changed"] for one in looked[0])):
+    if check_mode or not (due or looked.trust or any(one["changed"] for one in looked.results)):
         return looked
     if path is None:
-        return each(look=False)
+        return each(authority, look=False)
     _authority.prepare_directory(path)
     with store.lock(path):
         _write(path, due)
-        return each(look=False)
+        return each(source.open(now), look=False)
 
 
 __all__ = (

@@ -10,12 +10,20 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates, errors, keys, profiles
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import read_file
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
+    certificates,
+    errors,
+    keys,
+    profiles,
+    store,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _authority, _issuing, _rotation
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.killing import killed
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import (
@@ -339,6 +347,43 @@ print(after.state)
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate()[0].strip() for process in started] == ["retired"] * 8
+
+
+def test_a_host_that_was_moved_is_never_put_back_by_a_run_that_reads_during_a_step(
+    pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step puts the new CA's key in the place of the old one while the run reads one file after the other."""
+    carry_out(pki, "start")
+    issue_server(pki, "web1")
+    new = _rotation.read(str(pki), PASSPHRASE).new
+
+    def step_first(path: str) -> bytes | None:
+        if path.endswith("ca-key.next.pem"):
+            monkeypatch.undo()
+            carry_out(pki, "clients")
+        return read_file(path)
+
+    monkeypatch.setattr(_authority, "read_file", step_first)
+    signer = _authority.open_authority(str(pki), PASSPHRASE, NOW).signs_for("server")
+    assert state(pki) == "clients"
+    assert signer.certificate == new
+
+
+def test_a_run_that_waited_while_a_stolen_key_was_dropped_issues_by_the_new_one(
+    pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.lock
+
+    def drop_first(path: str) -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        carry_out(pki, "now")
+        return real(path)
+
+    monkeypatch.setattr(store, "lock", drop_first)
+    (client,) = ensure_clients(pki, "bob")
+    assert (state(pki), client["issued"]) == ("retired", True)
+    assert accepts(pki / "ca.pem", pki / "clients/bob/cert.pem")
+    assert (pki / "clients/bob/ca.pem").read_bytes() == (pki / "ca.pem").read_bytes()
 
 
 def test_the_old_key_stays_until_each_host_of_the_ledger_was_moved(pki: Path) -> None:
