@@ -29,6 +29,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     files_error,
     make_directories,
@@ -155,9 +156,9 @@ class _Entry:
 
     @property
     def names(self) -> set[str]:
-        """The common name, and those by which clients call a server."""
+        """The common name, and those by which clients call a server, but for localhost and the like: each has them."""
         more = certificates.names(self.certificate) if self.usage == "server" else ()
-        return {self.name, *more}
+        return {self.name, *(name for name in more if not is_loopback(name))}
 
 
 def _ledger(folder: str, now: datetime) -> t.Iterator[_Entry]:

@@ -270,6 +270,18 @@ def test_clients_wait_for_each_host_of_the_ledger(pki: Path) -> None:
     assert carry_out(pki, "clients", later) == ("hosts", "clients")
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_host_that_is_called_localhost_is_waited_for_like_any_other(pki: Path, name: str) -> None:
+    """Every server has these names, so that one which has been moved says nothing of it."""
+    issue_server(pki, name, "localhost", "127.0.0.1")
+    carry_out(pki, "start")
+    issue_server(pki, "web1", "localhost", "127.0.0.1")
+    with pytest.raises(errors.TlsError, match=f"too early for clients, as these .*: server {name} "):
+        carry_out(pki, "clients")
+    issue_server(pki, name, "localhost", "127.0.0.1")
+    assert carry_out(pki, "clients") == ("hosts", "clients")
+
+
 def test_retiring_waits_for_each_client_and_names_it(pki: Path) -> None:
     ensure_clients(pki, "alice", days=50)
     carry_out(pki, "start")
