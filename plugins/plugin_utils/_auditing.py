@@ -182,12 +182,18 @@ def _certificates_of(source: _authority.AuthoritySource, cert_path: str | None) 
 def _open(
     source: _authority.AuthoritySource, bundle: t.Sequence[x509.Certificate], now: datetime
 ) -> _authority.Authority | None:
-    """Return the CA, ready to issue a client, None if it has no key here or is out of date. Raises RemoteApiError."""
+    """Return the CA, ready to issue a client, None if it has no key here or is out of date. Raises RemoteApiError.
+
+    While a CA is being replaced, the one that signs may have expired before the other one.
+    """
     in_date = any(certificates.not_before(one) <= now <= certificates.not_after(one) for one in bundle)
     has_key = source.key is not None or (
         source.passphrase is not None and os.path.exists(os.path.join(source.path or "", _authority.KEY_FILE))
     )
-    return source.open(now) if in_date and has_key else None
+    try:
+        return source.open(now) if in_date and has_key else None
+    except errors.OutOfDateError:
+        return None
 
 
 def _client_in(cert_path: str) -> Visitor:

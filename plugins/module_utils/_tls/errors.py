@@ -23,6 +23,10 @@ class ForeignAuthorityError(TlsError):
     """The host trusts a CA that is not the caller's. Nothing was changed."""
 
 
+class OutOfDateError(TlsError):
+    """The CA has expired, or is not valid yet. Nothing was changed."""
+
+
 _RESTORE = "Restore it from a backup; it is left as it is."
 _ENCRYPT = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in {path} -out {path}.encrypted; then put that file in its place."
 
@@ -215,7 +219,7 @@ unusable = TlsError.text(
     "this CA cannot sign: {cause}",
     "Put a usable certificate for the same key there, or make a new CA in another place.",
 )
-out_of_date = TlsError.text(
+out_of_date = OutOfDateError.text(
     "{path}",
     "{cause}",
     "If the controller's clock is right, replace it: the playbook rotate_authority does so with phase=now.",

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._errors import RemoteApiError
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import certificates
-from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import _audit, _auditing, _authority, _issuing
+from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils import (
+    _audit,
+    _auditing,
+    _authority,
+    _issuing,
+    _rotation,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.plugin_utils._authority import AuthoritySource
 
 NOW = datetime.now(UTC)
@@ -116,6 +122,18 @@ def test_ca_that_has_expired(pki: Path) -> None:
     assert ca.trust
     assert len(ca.trust.bundle) == 1
     assert ca.visitor() is None
+
+
+def test_ca_that_has_expired_while_it_was_replaced(tmp_path: Path) -> None:
+    """The new one does not sign for clients yet."""
+    old, new = (_authority.AuthoritySpec("CA", days, "ecdsa_p256") for days in (30, 400))
+    _authority.ensure(str(tmp_path), PASSPHRASE, old, NOW, check_mode=False)
+    _rotation.carry_out(_rotation.Directory(str(tmp_path), PASSPHRASE, None, new), "start", NOW, check_mode=False)
+    ca = _auditing.load_ca(source(tmp_path), None, NOW + timedelta(days=31))
+    assert ca.trust
+    assert len(ca.trust.bundle) == 2
+    assert ca.visitor() is None
+    assert _auditing.load_ca(source(tmp_path), None, NOW).visitor()
 
 
 def test_clients_directory(pki: Path, tmp_path: Path) -> None:
