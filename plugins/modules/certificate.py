@@ -54,7 +54,7 @@ options:
     choices: [server, client]
   common_name:
     description:
-      - The name in the certificate's subject, at most 64 characters.
+      - The name in the certificate's subject, at most 64 bytes in UTF-8.
       - If it is not given, the first of the O(names) that is short enough is used.
     type: str
   subject:

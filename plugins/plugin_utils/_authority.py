@@ -166,7 +166,11 @@ def _secret(passphrase: str | None) -> bytes:
     if passphrase is None:
         raise errors.bad_passphrase(option="passphrase", cause="it is not given, and the CA's key needs it")
     # Ansible hands over its own kinds of text, vaulted ones among them.
-    secret = str(passphrase).encode()
+    try:
+        secret = str(passphrase).encode()
+    except UnicodeEncodeError:
+        # That error quotes the passphrase.
+        raise errors.bad_passphrase(option="passphrase", cause="it has bytes that are no UTF-8") from None
     if not secret:
         raise errors.bad_passphrase(option="passphrase", cause="it is empty")
     if len(secret) > _LONGEST_PASSPHRASE:

@@ -60,7 +60,9 @@ no_names = TlsError.text(
     "List each host name and IP address under which clients reach the server.",
 )
 bad_common_name = TlsError.text(
-    "common_name: {name!r}", "this is no common name: {cause}", "Give one of 1 to 64 printable characters."
+    "common_name: {name!r}",
+    "this is no common name: {cause}",
+    "Give one of printable characters, 1 to 64 bytes in UTF-8.",
 )
 no_common_name = TlsError.text(
     "common_name",

@@ -18,7 +18,8 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 # RFC 1034, section 3.5, and the underscore, which inventories use and which Go and OpenSSL accept in a certificate.
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _LONGEST_NAME = 253
-_LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1: ub-common-name
+# RFC 5280, appendix A.1: ub-common-name. It counts characters, and the library cryptography the bytes of their UTF-8.
+_LONGEST_COMMON_NAME = 64
 
 
 def _to_ascii(name: str) -> str:
@@ -129,12 +130,13 @@ def choose_common_name(wanted: str | None, names: t.Sequence[str]) -> str:
         return short[0]
     if not wanted.strip():
         raise errors.bad_common_name(name=wanted, cause="it is empty")
-    if len(wanted) > _LONGEST_COMMON_NAME:
-        raise errors.bad_common_name(
-            name=wanted, cause=f"it has {len(wanted)} characters, and {_LONGEST_COMMON_NAME} is the limit"
-        )
     if not wanted.isprintable():
         raise errors.bad_common_name(name=wanted, cause="it has a character that cannot be printed")
+    size = len(wanted.encode())
+    if size > _LONGEST_COMMON_NAME:
+        raise errors.bad_common_name(
+            name=wanted, cause=f"it has {size} bytes in UTF-8, and {_LONGEST_COMMON_NAME} is the limit"
+        )
     return wanted
 
 

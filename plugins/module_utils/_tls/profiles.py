@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import typing as t
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +39,8 @@ _ATTRIBUTES = {
     "O": "ORGANIZATION_NAME",
     "OU": "ORGANIZATIONAL_UNIT_NAME",
 }
+_COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
 MOST_DAYS = 36500
 DEFAULT_DAYS = 365
 
@@ -75,7 +78,7 @@ def profile(
 def _check_attributes(attributes: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str]]:
     """Yield the attributes of a subject, one for each value, in the order of X.500. Raises TlsError.
 
-    The limits are those of RFC 5280, appendix A.1.
+    The limits are those of RFC 5280, appendix A.1; a country is one of ISO 3166 (X.520, section 6.3.1).
     """
     unknown = [str(name) for name in attributes if name not in _ATTRIBUTES]
     if unknown:
@@ -83,9 +86,10 @@ def _check_attributes(attributes: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str
     for name in _ATTRIBUTES:
         given = attributes.get(name, [])
         for value in given if isinstance(given, list) else [given]:
-            least, most = (2, 2) if name == "C" else (1, 64)
-            if not isinstance(value, str) or not least <= len(value) <= most:
-                raise errors.bad_subject(cause=f"{name} is {value!r}, and not a text of {least} to {most} characters")
+            if name == "C" and not (isinstance(value, str) and _COUNTRY.match(value)):
+                raise errors.bad_subject(cause=f"C is {value!r}, and not a country's two letters")
+            if not isinstance(value, str) or not 1 <= len(value) <= 64 or _SURROGATE.search(value):
+                raise errors.bad_subject(cause=f"{name} is {value!r}, and not a text of 1 to 64 characters")
             yield name, value
 
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -539,10 +540,14 @@ def test_a_wrong_passphrase_is_an_error_and_changes_nothing(tmp_path: Path, by_h
     assert contents(path) == before
 
 
-@pytest.mark.parametrize("passphrase", ["", "x" * 1024])
-def test_a_passphrase_that_encrypts_nothing_is_refused(tmp_path: Path, passphrase: str) -> None:
-    with pytest.raises(TlsError, match="passphrase: it is"):
+@pytest.mark.parametrize(
+    ("passphrase", "cause"),
+    [("", "is empty"), ("x" * 1024, "is longer"), ("pass\udce4word", "has bytes that are no UTF-8")],
+)
+def test_a_passphrase_that_encrypts_nothing_is_refused(tmp_path: Path, passphrase: str, cause: str) -> None:
+    with pytest.raises(TlsError, match=f"^passphrase: it {cause}") as caught:
         ensure(tmp_path / "pki", passphrase)
+    assert "codec" not in "".join(traceback.format_exception(caught.value)), "that error quotes the passphrase"
     assert not (tmp_path / "pki").exists()
 
 
@@ -569,6 +574,14 @@ def test_bad_places_are_refused(tmp_path: Path) -> None:
 def test_bad_days_are_refused(tmp_path: Path, days: int, cause: str) -> None:
     with pytest.raises(TlsError, match=cause):
         _authority.ensure(str(tmp_path / "pki"), PASSPHRASE, dataclasses.replace(SETTINGS, days=days), NOW, False)
+    assert not (tmp_path / "pki").exists()
+
+
+@pytest.mark.parametrize("name", ["\u00e4" * 40, "x" * 65, "a\udce4", " "])
+def test_a_bad_name_is_refused_before_the_key_is_written(tmp_path: Path, name: str) -> None:
+    spec = dataclasses.replace(SETTINGS, common_name=name)
+    with pytest.raises(TlsError, match="this is no common name"):
+        _authority.ensure(str(tmp_path / "pki"), PASSPHRASE, spec, NOW, check_mode=False)
     assert not (tmp_path / "pki").exists()
 
 

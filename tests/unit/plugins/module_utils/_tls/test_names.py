@@ -8,10 +8,17 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import string
+from typing import Any
 
 import pytest
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import names
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import (
+    keys,
+    names,
+    profiles,
+    signing_request,
+)
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.errors import TlsError
+from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils._tls.tools import openssl
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,7 +145,9 @@ def test_the_common_name_is_the_first_that_is_short_enough() -> None:
     [
         ("", "empty"),
         ("   ", "empty"),
-        ("a" * 65, "65 characters"),
+        ("a" * 65, "65 bytes"),
+        ("\u00e4" * 33, "66 bytes"),
+        ("a\udc80", "cannot be printed"),
         ("a\nb", "cannot be printed"),
         (None, "none is given"),
     ],
@@ -153,3 +162,24 @@ def test_names_that_no_certificate_can_carry_are_split_off() -> None:
     usable, left_out = names.split_names(given)
     assert usable == ("web1", "192.0.2.1")
     assert left_out == ("My Server", "node.01", "web/1", "vm (old)", "a.example.com.", "")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [{"C": "\u00c4\u00d6"}, {"C": "A*"}, {"C": "A"}, {"C": 43}, {"O": "a\udce4"}, {"OU": ["a", ""]}, {"L": "x" * 65}],
+)
+def test_a_subject_that_no_certificate_can_carry_is_refused(subject: dict[str, Any]) -> None:
+    (name,) = subject
+    with pytest.raises(TlsError, match=f"^subject: {name} is "):
+        profiles.profile("client", "admin", (), "ecdsa_p256", subject)
+
+
+def test_what_passes_can_be_written_into_a_request() -> None:
+    """In other letters than ASCII, too: openssl reads them from the request."""
+    name, organization = "\u00e4" * 32, "\u00e4" * 64
+    wanted = profiles.profile("client", name, (), "ecdsa_p256", {"C": "AT", "O": organization})
+    said = openssl(
+        "req", "-noout", "-subject", "-nameopt", "utf8,sep_comma_plus",
+        stdin=signing_request.build(keys.generate("ecdsa_p256"), wanted),
+    )  # fmt: skip
+    assert said == f"subject=C=AT,O={organization},CN={name}\n"
