@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import typing as t
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ansible.plugins.action import ActionBase
@@ -48,8 +49,12 @@ class ActionModule(ActionBase):
 
     def _ensure(self, options: dict[str, t.Any], delivered: t.Iterable[str], now: datetime) -> dict[str, t.Any]:
         """Return the result for checked options; ``delivered`` are clients on other machines. Raises RemoteApiError."""
-        rotated = self._rotate(options, delivered, now) if options["phase"] else {}
-        done = _issuing.ensure_authority(options, now, self._task.check_mode)
+        rotated, foreseen = self._rotate(options, delivered, now) if options["phase"] else ({}, None)
+        done = _issuing.ensure_authority(
+            options, now, self._task.check_mode, foreseen=foreseen.authority if foreseen else None
+        )
+        if foreseen:
+            done = replace(done, authority=foreseen.known)
         for warning in done.warnings:
             self._display.warning(warning)
         states = (rotated["rotation_before"], rotated["rotation"]) if rotated else None
@@ -59,8 +64,13 @@ class ActionModule(ActionBase):
             found["diff"] = _diff(options, done, states)
         return found
 
-    def _rotate(self, options: dict[str, t.Any], delivered: t.Iterable[str], now: datetime) -> dict[str, t.Any]:
-        """Carry out the phase of replacing the CA; return what the result says of it. Raises RemoteApiError."""
+    def _rotate(
+        self, options: dict[str, t.Any], delivered: t.Iterable[str], now: datetime
+    ) -> tuple[dict[str, t.Any], _rotation.Foreseen | None]:
+        """Carry out the phase of replacing the CA; return what the result says of it, and in check mode the outcome.
+
+        Raises RemoteApiError.
+        """
         if options["ca_key"] is not None:
             raise errors.rotation_of_text(phase=options["phase"])
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
@@ -69,6 +79,7 @@ class ActionModule(ActionBase):
         path = options["path"]
         reached = {*delivered, *(one["name"] for one in options["clients"]), *_issuing.client_folders(path)}
         elsewhere = _rotation.clients_elsewhere(directory, after, now)
+        foreseen = _rotation.foresee(directory, before, after, now) if self._task.check_mode else None
         return {
             "rotation_before": before.state,
             "rotation": after.state,
@@ -77,7 +88,7 @@ class ActionModule(ActionBase):
                 {"id": f"{path}: {name}", "text": text} for name, text in elsewhere.items() if name not in reached
             ],
             "host_moved": _rotation.has_moved_a_host(directory, after, now),
-        }
+        }, foreseen
 
 
 def _diff(options: dict[str, t.Any], done: _issuing.Ensured, states: tuple[str, str] | None) -> dict[str, t.Any]:

@@ -315,20 +315,24 @@ class Ensured:
 
 
 def ensure_authority(
-    options: t.Mapping[str, t.Any], now: datetime, check_mode: bool, notes: t.Sequence[Note] = ()
+    options: t.Mapping[str, t.Any],
+    now: datetime,
+    check_mode: bool,
+    notes: t.Sequence[Note] = (),
+    foreseen: _authority.Authority | None = None,
 ) -> Ensured:
     """Make sure of the CA and of its clients' certificates, as the options of certificate_authority say.
 
-    ``path`` and ``ledger_dir`` are absolute. Several processes may do so at once. Raises RemoteApiError.
+    ``path`` and ``ledger_dir`` are absolute. In check mode, ``foreseen`` counts instead of the CA that is there.
+    Several processes may do so at once. Raises RemoteApiError.
     """
     path, passphrase, ledger_dir = options["path"], options["passphrase"], options["ledger_dir"]
     clients = clients_of(options)
     source = _authority.AuthoritySource(path, passphrase, options.get("ca_certificate"), options["ca_key"], ledger_dir)
-    if source.key is not None:
-        subject = "ca_certificate"
-        done = _authority.AuthorityResult(source.open(now), existed=True, changed=False)
+    subject = f"{path}/{_authority.CERTIFICATE_FILE}" if source.key is None else "ca_certificate"
+    if foreseen is not None or source.key is not None:
+        done = _authority.AuthorityResult(foreseen or source.open(now), existed=True, changed=False)
     else:
-        subject = f"{path}/{_authority.CERTIFICATE_FILE}"
         spec = _authority.AuthoritySpec(options["common_name"], options["days"], options["key_type"])
         done = _authority.ensure(path, passphrase, spec, now, check_mode, ledger_dir)
     seen = _ensure_clients(clients, source, done.authority, notes, now, check_mode)

@@ -26,7 +26,7 @@ from __future__ import annotations
 import glob
 import os
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._addresses import is_loopback
@@ -354,6 +354,37 @@ def carry_out(directory: Directory, phase: str, now: datetime, check_mode: bool)
     return before, after
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """The CA as a phase would leave it, and what is known of it: None if the CA that signs would only be made."""
+
+    authority: _authority.Authority
+    known: _authority.Authority | None
+
+
+def foresee(directory: Directory, before: Rotation, after: Rotation, now: datetime) -> Foreseen | None:
+    """Return the CA as it would be between these two, for check mode; None if it would sign and be trusted as it is.
+
+    One of this process stands in for a CA that would only be made. Raises RemoteApiError.
+    """
+    if after.state in (before.state, NONE):
+        return None
+    if after.new is None:
+        key: keys.PrivateKey | None = keys.generate("ecdsa_p256")
+    else:
+        name = _authority.NEXT_KEY_FILE if before.state == HOSTS else _authority.KEY_FILE
+        key = _key(directory.file(name), directory.passphrase)
+    if key is None:
+        raise errors.not_there(path=directory.path)
+    new = after.new or _authority.new_certificate(key, directory.spec, now)
+    if after.state == HOSTS:
+        own = _authority.open_authority(directory.path, directory.passphrase, now, directory.ledger_dir)
+        return Foreseen(replace(own, bundle=(*own.bundle, new)), own)
+    bundle = (new,) if after.state == RETIRED else (new, *after.old)
+    authority = _authority.Authority(new, key, bundle, directory.ledger)
+    return Foreseen(authority, authority if after.new else None)
+
+
 __all__ = (
     "CLIENTS",
     "HOSTS",
@@ -364,9 +395,11 @@ __all__ = (
     "RETIRED_FOLDER",
     "STATES",
     "Directory",
+    "Foreseen",
     "Rotation",
     "carry_out",
     "clients_elsewhere",
+    "foresee",
     "has_moved_a_host",
     "needed_by",
     "old_authority",

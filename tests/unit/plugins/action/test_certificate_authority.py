@@ -124,6 +124,35 @@ def test_many_hosts_at_once_make_one_authority_and_one_client(stage: Stage) -> N
     assert not [name for name in stage.files() if name.endswith((".lock", ".new", ".tmp"))]
 
 
+PHASES = ("start", "clients", "retire", "finish", "now")
+
+
+def test_check_mode_of_each_phase_says_what_the_phase_then_does(stage: Stage) -> None:
+    tasks = [authority(clients=CLIENTS[:1])]
+    for phase in PHASES:
+        task = authority(clients=CLIENTS[:1], phase=phase)
+        tasks += [{**task, "check_mode": True}, task, {**task, "check_mode": True}]
+    played = stage.play(*tasks, variables=ABSENT)
+    assert played.rc == 0, played.output
+    results = [one["result"] for one in played.of("web1")][1:]
+    issued = {}
+    for phase, foreseen, done, again in zip(PHASES, results[::3], results[1::3], results[2::3], strict=True):
+        for name in ("changed", "rotation_before", "rotation"):
+            assert foreseen[name] == done[name], (phase, name)
+        for name in ("changed", "issued", "directory"):
+            assert foreseen["clients"][0][name] == done["clients"][0][name], (phase, name)
+        assert foreseen["clients"][0]["not_after"][:13] == done["clients"][0]["not_after"][:13]
+        assert len(foreseen["clients"][0]["reasons"]) == len(done["clients"][0]["reasons"])
+        made = phase == "now"
+        assert foreseen["fingerprint_sha256"] == (None if made else done["fingerprint_sha256"])
+        assert (again["changed"], again["certificate"]) == (False, done["certificate"])
+        issued[phase] = done["clients"][0]["changed"], done["clients"][0]["issued"]
+    assert issued == {
+        "start": (True, False), "clients": (True, True), "retire": (True, False), "finish": (False, False),
+        "now": (True, True),
+    }  # fmt: skip
+
+
 def test_an_authority_given_as_text_writes_clients_alone(stage: Stage) -> None:
     stage.play(authority(), variables=ABSENT)
     text = {name: (stage.pki / name).read_text(encoding="ascii") for name in ("ca.pem", "ca-key.pem")}

@@ -246,6 +246,11 @@ def test_a_ca_that_has_expired_is_replaced_at_once(tmp_path: Path) -> None:
     with pytest.raises(errors.TlsError, match=r"the CA is expired since .*phase=now"):
         carry_out(pki, "start")
     assert not (pki / "ca-key.next.pem").exists()
+    states = _rotation.carry_out(directory(pki), "now", NOW, check_mode=True)
+    foreseen = _rotation.foresee(directory(pki), *states, NOW)
+    assert foreseen
+    assert foreseen.known is None
+    assert certificates.not_after(foreseen.authority.certificate) > NOW
     assert carry_out(pki, "now") == ("none", "retired")
     ensure_clients(pki, "admin")
     assert accepts(pki / "clients/admin/ca.pem", pki / "clients/admin/cert.pem")
