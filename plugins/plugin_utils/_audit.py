@@ -29,7 +29,11 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.librar
     rsa,
     x509,
 )
-from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import covers, split_names
+from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.names import (
+    certified_address,
+    covers,
+    split_names,
+)
 
 CRITICAL, WARNING, UNKNOWN, OK = GRADES = ("critical", "warning", "unknown", "ok")
 
@@ -225,7 +229,7 @@ def _server_faults(certificate: x509.Certificate, host: Host) -> list[Fault]:
     """Return what is wrong with the names, usages and issuer of the host's certificate. Raises UnreadableError."""
     faults: list[Fault] = []
     have, allowed = certificates.names(certificate), usages(certificate)
-    wanted = split_names([host.address])[0]
+    wanted = split_names([certified_address(host.address)])[0]
     if not have:
         faults.append((WARNING, "no_names", "it has no subjectAltName, so that clients refuse it"))
     elif not any(covers(have, one) for one in wanted):

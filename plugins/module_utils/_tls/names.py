@@ -110,6 +110,11 @@ def normal_names(names: t.Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(normal_name(name) for name in names))
 
 
+def certified_address(address: str) -> str:
+    """Return an address as certificates have it: without the dot that ends an absolute name, or an IPv6 zone."""
+    return address.partition("%")[0].rstrip(".")
+
+
 def is_address(name: str) -> bool:
     """Return whether the normal name is an IP address and not a host name."""
     return _as_address(name) is not None
@@ -140,4 +145,12 @@ def choose_common_name(wanted: str | None, names: t.Sequence[str]) -> str:
     return wanted
 
 
-__all__ = ("choose_common_name", "covers", "is_address", "normal_name", "normal_names", "split_names")
+__all__ = (
+    "certified_address",
+    "choose_common_name",
+    "covers",
+    "is_address",
+    "normal_name",
+    "normal_names",
+    "split_names",
+)

@@ -163,6 +163,21 @@ def test_served_certificate_is_older_than_one_in_the_ledger() -> None:
         assert finding.check == "ok"
 
 
+@pytest.mark.parametrize(
+    ("address", "name", "check"),
+    [
+        ("web1.example.com.", "web1.example.com", "ok"),
+        ("fe80::1%eth0", "fe80::1", "ok"),
+        ("web2.example.com.", "web1.example.com", "name_missing"),
+        ("fe80::2%eth0", "fe80::1", "name_missing"),
+    ],
+)
+def test_address_is_compared_as_certificates_have_it(address: str, name: str, check: str) -> None:
+    host = _audit.Host("web1", address, TRUST)
+    (finding,) = _audit.judge_host(host, [locked(make(names=(name,)))], 30, NOW).findings
+    assert finding.check == check
+
+
 def test_engine_of_somebody_else() -> None:
     """Nothing is known of its CA, so that its certificate is not measured by one."""
     (finding,) = judge(locked(make(issuer="Other CA", signer=OTHER_KEY)), trust=None)
