@@ -112,9 +112,8 @@ class Authority:
 
 @dataclass(frozen=True)
 class SignedCertificate:
-    """An issued certificate, as PEM text too, and a warning if it ends earlier than asked for."""
+    """An issued certificate (PEM), and a warning if it ends earlier than asked for."""
 
-    certificate: x509.Certificate
     pem: str
     warning: str | None
 
@@ -573,7 +572,7 @@ def sign_request(
     warning = None
     if end < (now + lifetime).replace(microsecond=0):
         warning = f"The certificate ends with its CA, on {certificates.iso(end)}."
-    return SignedCertificate(certificate, certificates.to_pem([certificate]), warning)
+    return SignedCertificate(certificates.to_pem([certificate]), warning)
 
 
 def ephemeral_client(authority: Authority, now: datetime) -> tuple[bytes, bytes]:
