@@ -13,6 +13,7 @@ import os
 import textwrap
 import typing as t
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime
 
 import jinja2
@@ -48,17 +49,7 @@ def to_dict(audit: Audit) -> dict[str, t.Any]:
     return {
         "time": certificates.iso(audit.time),
         "summary": {grade: sum(one.grade == grade for one in audit.findings) for grade in _audit.GRADES},
-        "findings": [
-            {
-                "host": one.host,
-                "grade": one.grade,
-                "check": one.check,
-                "reason": one.reason,
-                "remedy": one.remedy,
-                "address": one.address,
-            }
-            for one in audit.findings
-        ],
+        "findings": [asdict(one) for one in audit.findings],
         "certificates": [_certificate(one, audit.time) for one in audit.certificates],
         "engines": [
             {
