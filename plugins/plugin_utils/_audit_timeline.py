@@ -21,11 +21,10 @@ _STEPS = (1, 7, 30, 91, 365, 3650)  # days
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a bar: a grade, how many certificates have it, and where it is drawn, in percent of the height."""
+    """A part of a bar: a grade, how many certificates have it, and its own height, in percent of that of all bars."""
 
     grade: str
     count: int
-    bottom: float
     height: float
 
 
@@ -77,13 +76,10 @@ def draw(audit: Audit) -> Timeline:
 def _bar(ending: list[_audit.Certificate], start: datetime, days: int, highest: int) -> Bar:
     """Return the bar of the certificates that end within the days from ``start`` on."""
     parts = []
-    bottom = 0.0
     for grade in _audit.GRADES:
         count = sum(one.grade == grade for one in ending)
         if count:
-            height = 100 * count / highest
-            parts.append(Part(grade, count, bottom, height))
-            bottom += height
+            parts.append(Part(grade, count, 100 * count / highest))
     # A certificate without a known end has the last second that there is (RFC 5280, section 4.1.2.5).
     end = start + min(timedelta(days=days - 1), datetime.max.replace(tzinfo=start.tzinfo) - start)
     label = f"{start:%b %Y}" if days >= 30 else f"{start:%b %d}"
