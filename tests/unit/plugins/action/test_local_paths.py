@@ -53,3 +53,24 @@ def test_a_relative_path_of_engine_api_begins_at_the_playbook(stage: Stage, name
     )
     (message,) = played.messages("web1")
     assert f"{stage.ansible.directory}/none" in message
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)], ids=["run", "check mode"])
+def test_each_module_gets_its_own_defaults_although_they_share_an_action(
+    stage: Stage, arguments: tuple[str, ...]
+) -> None:
+    """What is set for one module, or for the group, counts for that alone; paths in it begin at the playbook, too."""
+    engine = {"docker_host": "tcp://127.0.0.1:1", "cert_path": "group/pki"}
+    defaults = {
+        "group/dockerfleet.remote_api.engine": engine,
+        "dockerfleet.remote_api.engine_api": {**engine, "cert_path": "api/pki"},
+        "dockerfleet.remote_api.container_info": {"cert_path": "info/pki"},
+        "dockerfleet.remote_api.registry_info": {"ca_path": "registry/pki"},
+        "dockerfleet.remote_api.docker_context": {**engine, "cert_path": "context/pki"},
+    }
+    named = {"engine_api": "api", "container_info": "info", "registry_info": "registry", "docker_context": "context"}
+    tasks = [{f"dockerfleet.remote_api.{name}": options, "ignore_errors": True} for name, options in TASKS.items()]
+    here = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    played = stage.play(*tasks, variables=here, arguments=arguments, module_defaults=defaults)
+    for name, task in zip(TASKS, played.of("web1"), strict=True):
+        assert f"{stage.ansible.directory}/{named.get(name, 'group')}/pki" in task["result"]["msg"], name
