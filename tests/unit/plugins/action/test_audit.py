@@ -202,6 +202,16 @@ def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage, log_in
     assert "client admin" in " ".join(done.messages("127.8.8.9"))
 
 
+def test_audit_is_one_with_another_strategy(stage: Stage) -> None:
+    """Strategies such as free ignore run_once, and each host would audit all."""
+    hosts = {name: HOST for name in ("web1", "web2", "web3")}
+    done = stage.ansible.playbook(
+        "dockerfleet.remote_api.audit", (), host_variables=hosts, env={"ANSIBLE_STRATEGY": "free"}
+    )
+    assert done.rc == 0, done.output
+    assert [one["action"] for one in done.tasks].count(AUDIT) == 1
+
+
 def test_note_of_one_host_that_is_broken(stage: Stage) -> None:
     """What the CA's directory remembers of it."""
     assert stage.play(authority()).rc == 0
