@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.dockerfleet.remote_api.tests.integration.support import Run
 from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.action.playing import (
     ABSENT,
+    AUTHORITY,
     PASSPHRASE,
     Stage,
     authority,
@@ -22,13 +23,24 @@ from ansible_collections.dockerfleet.remote_api.tests.unit.plugins.module_utils.
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
-def issue(stage: Stage, *extra: str, more: dict[str, dict[str, str]] | None = None, check: tuple[str, ...] = ()) -> Run:
-    """Run the playbook with the extra variables, and with more hosts than two that are not there."""
+def issue(
+    stage: Stage,
+    *extra: str,
+    more: dict[str, dict[str, str]] | None = None,
+    check: tuple[str, ...] = (),
+    variables: dict[str, str] | None = None,
+    env: dict[str, str] | None = None,
+) -> Run:
+    """Run the playbook with the extra variables, and with more hosts than two that are not there.
+
+    ``variables`` are more of those that the inventory has for all of them.
+    """
     arguments = [*check, *(word for one in extra for word in ("-e", one))]
-    variables = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
+    known = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
     hosts: dict[str, dict[str, Any]] = {"web1": ABSENT, "web2": ABSENT, **(more or {})}
     playbook = "dockerfleet.remote_api.client"
-    return stage.ansible.playbook(playbook, (), *arguments, variables=variables, host_variables=hosts)
+    all_variables = {**known, **(variables or {})}
+    return stage.ansible.playbook(playbook, (), *arguments, variables=all_variables, host_variables=hosts, env=env)
 
 
 def subject_of(certificate: Path) -> str:
@@ -128,3 +140,27 @@ def test_a_machine_that_is_not_reached_is_an_error(stage: Stage) -> None:
     assert "ci on web2" in done.messages("web1")[-1]
     (message,) = issue(stage, "name=ci", "owner=ci").messages("web1")
     assert message.startswith("clients: 'ci', owner: ")
+
+
+def test_a_certificate_is_issued_once_with_another_strategy(stage: Stage) -> None:
+    """Strategies such as free ignore run_once."""
+    stage.play(authority(), variables=ABSENT)
+    made = issue(stage, "name=alice", env={"ANSIBLE_STRATEGY": "free"})
+    assert made.rc == 0, made.output
+    assert [one["action"] for one in made.tasks].count(AUTHORITY) == 1
+
+
+@pytest.mark.parametrize("machine", [None, "build", "web2"])
+def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage, machine: str | None) -> None:
+    """No host is reached but the client's machine, so that does no harm, whatever comes of that one."""
+    stage.play(authority(), variables=ABSENT)
+    folder = stage.path / "machine/docker"
+    more = {"web1": {**ABSENT, "ansible_host": "{{ my_facts.address }}"}, "build": HERE}
+    extra = ("name=ci", *((f"host={machine}", f"directory={folder}") if machine else ()))
+    made = issue(stage, *extra, more=more)
+    assert "my_facts" not in made.output
+    if machine == "web2":
+        assert made.messages("web1")[-1].startswith("ci on web2: ")
+    else:
+        assert made.rc == 0, made.output
+        assert ((folder if machine else stage.pki / "clients/ci") / "key.pem").exists()
