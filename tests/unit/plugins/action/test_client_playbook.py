@@ -142,6 +142,38 @@ def test_a_machine_that_is_not_reached_is_an_error(stage: Stage) -> None:
     assert message.startswith("clients: 'ci', owner: ")
 
 
+def test_variables_of_the_inventory_say_nothing_of_the_client(stage: Stage) -> None:
+    """There, such words may mean something else: this one is an application's folder."""
+    stage.play(authority(), variables=ABSENT)
+    theirs, given = stage.path / "application", stage.path / "alice"
+    inventory = {
+        "directory": str(theirs), "host": "web2", "owner": "app", "group": "app", "context": "theirs",
+        "days": "9", "hours": "9", "key_type": "rsa_2048",
+    }  # fmt: skip
+    made = issue(stage, "name=alice", "hours=8", variables=inventory)
+    assert made.rc == 0, made.output
+    folder = stage.pki / "clients/alice"
+    openssl("x509", "-in", folder / "cert.pem", "-noout", "-checkend", str(7 * 3600 + 3000))
+    assert "id-ecPublicKey" in openssl("x509", "-in", folder / "cert.pem", "-noout", "-text")
+    # Also from a file, as a user may have it for each client.
+    file = stage.path / "alice.yml"
+    file.write_text(f"{{name: alice, days: 3, directory: {given}}}")
+    assert issue(stage, f"@{file}", variables=inventory).rc == 0
+    assert (given / "key.pem").exists()
+    assert not theirs.exists()
+
+
+def test_variables_of_an_import_say_what_the_client_is(stage: Stage) -> None:
+    """As a playbook of the user's own may have them."""
+    stage.play(authority(), variables=ABSENT)
+    imported = {"import_playbook": "dockerfleet.remote_api.client", "vars": {"name": "ci", "hours": 8}}
+    known = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
+    done = stage.ansible.playbook([imported], variables=known, host_variables={"web1": ABSENT})
+    assert done.rc == 0, done.output
+    with pytest.raises(AssertionError, match="will expire"):
+        openssl("x509", "-in", stage.pki / "clients/ci/cert.pem", "-noout", "-checkend", str(8 * 3600 + 60))
+
+
 def test_a_certificate_is_issued_once_with_another_strategy(stage: Stage) -> None:
     """Strategies such as free ignore run_once."""
     stage.play(authority(), variables=ABSENT)
