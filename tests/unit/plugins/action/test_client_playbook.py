@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executa
 def issue(
     stage: Stage,
     *extra: str,
-    more: dict[str, dict[str, str]] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
     check: tuple[str, ...] = (),
     variables: dict[str, str] | None = None,
     env: dict[str, str] | None = None,
@@ -37,7 +38,7 @@ def issue(
     """
     arguments = [*check, *(word for one in extra for word in ("-e", one))]
     known = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": PASSPHRASE}
-    hosts: dict[str, dict[str, Any]] = {"web1": ABSENT, "web2": ABSENT, **(more or {})}
+    hosts: dict[str, Mapping[str, Any]] = {"web1": ABSENT, "web2": ABSENT, **(more or {})}
     playbook = "dockerfleet.remote_api.client"
     all_variables = {**known, **(variables or {})}
     return stage.ansible.playbook(playbook, (), *arguments, variables=all_variables, host_variables=hosts, env=env)
@@ -55,7 +56,8 @@ def test_a_client_for_a_working_day(stage: Stage) -> None:
     assert made.rc == 0, made.output
     assert made.changed("web1") == 1
     folder = stage.pki / "clients/alice"
-    assert str(folder) in made.output
+    assert f"{folder} is valid until " in made.output
+    assert f"the CA in {stage.pki}." in made.output
     assert subject_of(folder / "cert.pem") == "CN=alice"
     openssl("x509", "-in", folder / "cert.pem", "-noout", "-checkend", str(7 * 3600 + 3000))
     with pytest.raises(AssertionError, match="will expire"):
@@ -182,12 +184,55 @@ def test_a_certificate_is_issued_once_with_another_strategy(stage: Stage) -> Non
     assert [one["action"] for one in made.tasks].count(AUTHORITY) == 1
 
 
+@pytest.mark.parametrize("other", ["other", "{{ my_facts.pki }}"])
+def test_hosts_with_cas_of_their_own_are_named(stage: Stage, other: str) -> None:
+    """A certificate is of one CA, and hosts of another would refuse it."""
+    pki = str(stage.path / other)
+    stage.play(authority(), authority(path=str(stage.path / "other")), variables=ABSENT)
+    before = stage.files()
+    more = {"web2": {**ABSENT, "docker_remote_api_pki_dir": pki}}
+    (message,) = issue(stage, "name=alice", more=more).messages("web1")
+    assert message.startswith("web2 has another CA than web1, and would refuse the client.")
+    assert stage.files() == before
+    issued = issue(stage, "name=alice", "target=web1", more=more)
+    assert issued.rc == 0, issued.output
+    # The same one by another path.
+    more = {"web2": {**ABSENT, "docker_remote_api_pki_dir": str(stage.pki / "../pki")}}
+    assert issue(stage, "name=alice", more=more).rc == 0
+
+
+def test_ca_of_hosts_without_an_inventory(stage: Stage) -> None:
+    """It is in the working directory."""
+    stage.play(authority(), variables=ABSENT)
+    (stage.path / "run/.docker_remote_api").symlink_to(stage.pki)
+    words = ("name=alice", "target=all", f"docker_remote_api_ca_passphrase='{PASSPHRASE}'")
+    arguments = [word for one in words for word in ("-e", one)]
+    done = stage.ansible.playbook("dockerfleet.remote_api.client", (), *arguments, inventory="web1,web2,")
+    assert done.rc == 0, done.output
+    assert (stage.pki / "clients/alice/key.pem").exists()
+
+
+def test_ca_in_variables(stage: Stage) -> None:
+    """There is no folder of the CA's to name."""
+    stage.play(authority(), variables=ABSENT)
+    text = {name: (stage.pki / f"{file}.pem").read_text() for name, file in (("key", "ca-key"), ("certificate", "ca"))}
+    variables = {f"docker_remote_api_ca_{name}": content for name, content in text.items()}
+    folder = stage.path / "alice"
+    made = issue(stage, "name=alice", f"directory={folder}", variables=variables)
+    assert made.rc == 0, made.output
+    assert "the CA in docker_remote_api_ca_key." in made.output
+    assert openssl("verify", "-CAfile", folder / "ca.pem", folder / "cert.pem").endswith(": OK\n")
+    more = {"web2": {**ABSENT, "docker_remote_api_ca_certificate": text["certificate"].replace("M", "N")}}
+    (message,) = issue(stage, "name=alice", f"directory={folder}", variables=variables, more=more).messages("web1")
+    assert message.startswith("web2 has another CA than web1")
+
+
 @pytest.mark.parametrize("machine", [None, "build", "web2"])
 def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage, machine: str | None) -> None:
     """No host is reached but the client's machine, so that does no harm, whatever comes of that one."""
     stage.play(authority(), variables=ABSENT)
     folder = stage.path / "machine/docker"
-    more = {"web1": {**ABSENT, "ansible_host": "{{ my_facts.address }}"}, "build": HERE}
+    more: dict[str, dict[str, Any]] = {"web1": {**ABSENT, "ansible_host": "{{ my_facts.address }}"}, "build": HERE}
     extra = ("name=ci", *((f"host={machine}", f"directory={folder}") if machine else ()))
     made = issue(stage, *extra, more=more)
     assert "my_facts" not in made.output
