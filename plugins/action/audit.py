@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
 
     _options: dict[str, t.Any]
     _task_vars: dict[str, t.Any]
-    _cas: dict[tuple[t.Any, ...], _auditing.Ca]
+    _cas: dict[tuple[t.Any, ...], _auditing.Ca | RemoteApiError]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the result that the module's documentation describes."""
@@ -64,14 +64,14 @@ class ActionModule(ActionBase):
         options = self._options
         self._check_options()
         jobs = self._jobs(now)
-        for warning in dict.fromkeys(one for ca in self._cas.values() for one in ca.warnings):
+        opened = [ca for ca in self._cas.values() if isinstance(ca, _auditing.Ca)]
+        for warning in dict.fromkeys(one for ca in opened for one in ca.warnings):
             self._display.warning(warning)
         found = _auditing.audit(jobs, self._inventory, options["warn_below_days"], options["timeout"], now)
         lines = _audit_report.to_lines(found)
         if options["show"]:
             self._display.display("\n".join(lines))
-        fail_below = options["fail_below_days"]
-        alarm = "" if fail_below is None else _auditing.alarm(found, fail_below)
+        alarm = _auditing.alarm(found, options["fail_below_days"])
         written = [] if self._task.check_mode else self._write(found)
         return {"changed": False, **_audit_report.to_dict(found), "table": lines, "alarm": alarm, "written": written}
 
@@ -80,6 +80,8 @@ class ActionModule(ActionBase):
         options, formats = self._options, self._options["formats"]
         for name in _PATHS:
             options[name] = options[name] and path_here(self._loader, options[name])
+        if options["cert_path"]:
+            _auditing.client_in(options["cert_path"])
         if not (options["hosts"] or options["addresses"]):
             raise errors.bad_options(cause="neither hosts nor addresses are given")
         if options["timeout"] <= 0:
@@ -111,20 +113,20 @@ class ActionModule(ActionBase):
         return _auditing.Job(host, (), ca)
 
     def _job_of_host(self, name: str, now: datetime) -> _auditing.Job:
-        """Return what is to be audited of a host of the inventory. Raises RemoteApiError if its CA cannot be used.
+        """Return what is to be audited of a host of the inventory. Raises RemoteApiError if it has no such host.
 
-        What is wrong with the host's other settings is a finding, and does not end the audit of the others.
+        What is wrong with the host's settings is a finding, and does not end the audit of the others.
         """
         hostvars = self._task_vars["hostvars"]
         if name not in hostvars:
             raise errors.bad_options(cause=f"hosts: the inventory has no host {name!r}")
         variables = hostvars[name]
-        directory = variables.get("inventory_dir")
-        beside = os.getcwd() if directory in (None, "None") else str(directory)
-        ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
-        address, clients = name, None
+        address, ca, clients = name, _auditing.Ca(), None
         try:
             address = str(variables.get("ansible_host") or name)
+            directory = variables.get("inventory_dir")
+            beside = os.getcwd() if directory in (None, "None") else str(directory)
+            ca = self._ca(variables, self._options["ca_path"] or os.path.join(beside, _DIRECTORY), now)
             clients = self._clients_of(variables)
             listen = _variable(variables, "listen", AUDIT_ARGUMENTS["addresses"])
             endpoints = _auditing.endpoints_of_host(address, listen)
@@ -149,7 +151,10 @@ class ActionModule(ActionBase):
         return frozenset(one["name"] for one in _variable(variables, "clients", spec))
 
     def _ca(self, variables: t.Mapping[str, t.Any], directory: str | None, now: datetime) -> _auditing.Ca:
-        """Return the CA that the variables of a host name, or else the options. Raises RemoteApiError."""
+        """Return the CA that the variables of a host name, or else the options.
+
+        Raises RemoteApiError, and AnsibleError for a template that cannot be rendered.
+        """
 
         def named(variable: str, option: str, default: str | None = None) -> str | None:
             value = variables.get(f"{_PREFIX}{variable}") or self._options[option] or default
@@ -166,8 +171,15 @@ class ActionModule(ActionBase):
         )
         key = (source.path, source.passphrase, source.certificate, source.key, source.ledger_dir)
         if key not in self._cas:
-            self._cas[key] = _auditing.load_ca(source, self._options["cert_path"], now)
-        return self._cas[key]
+            # A passphrase is slow to try, so a CA that cannot be opened is not tried for each of its hosts.
+            try:
+                self._cas[key] = _auditing.load_ca(source, self._options["cert_path"], now)
+            except RemoteApiError as exc:
+                self._cas[key] = exc
+        found = self._cas[key]
+        if isinstance(found, RemoteApiError):
+            raise found
+        return found
 
     def _write(self, found: _auditing.Audit) -> list[str]:
         """Write the reports that are asked for; a file that is there keeps its mode. Raises RemoteApiError."""

@@ -307,7 +307,10 @@ table:
   elements: str
   sample: ["HOST     ADDRESS         WHO GETS IN", "docker1  192.0.2.1:2376  mutual TLS"]
 alarm:
-  description: Why a scheduler should be told, empty if it should not. See O(fail_below_days).
+  description:
+    - Why a scheduler should be told, empty if it should not. See O(fail_below_days).
+    - It always tells of hosts with settings that cannot be used, such as a wrong passphrase of their CA, since they
+      were judged without them.
   returned: success
   type: str
   sample: "Critical: docker1."

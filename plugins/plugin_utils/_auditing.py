@@ -140,7 +140,7 @@ def load_ca(source: _authority.AuthoritySource, cert_path: str | None, now: date
     A CA without a key, or one that has expired, is judged as well; it only issues no client. Raises RemoteApiError for
     a wrong passphrase and for files that cannot be read.
     """
-    client = _client_in(cert_path) if cert_path else None
+    client = client_in(cert_path) if cert_path else None
     name, content = _certificates_of(source, cert_path)
     bundle = certificates.load_bundle(content, name) if content is not None else ()
     issued, warnings = _read_ledger(source)
@@ -196,7 +196,7 @@ def _open(
         return None
 
 
-def _client_in(cert_path: str) -> Visitor:
+def client_in(cert_path: str) -> Visitor:
     """Return the client in a directory with cert.pem and key.pem. Raises RemoteApiError if it cannot be used."""
     client = Visitor(os.path.join(cert_path, "cert.pem"), os.path.join(cert_path, "key.pem"))
     make_context(TlsOptions(False, None, client.certificate, client.key, ""))
@@ -290,19 +290,25 @@ def gather(judged: t.Sequence[_audit.Judgement], engines: t.Iterable[Engine], no
     )
 
 
-def alarm(found: Audit, fail_below: int) -> str:
-    """Return why a scheduler should be told: critical findings, or certificates with fewer days left. Else empty."""
+def alarm(found: Audit, fail_below: int | None) -> str:
+    """Return why a scheduler should be told, empty if it should not.
+
+    That is for critical findings and certificates with fewer days left, unless ``fail_below`` is None, and for hosts
+    with settings that cannot be used: with a wrong passphrase, much of what would be critical is not found.
+    """
+    parts = []
     critical = dict.fromkeys(one.host for one in found.findings if one.grade == _audit.CRITICAL)
+    if critical and fail_below is not None:
+        parts.append(f"Critical: {_listed(critical)}.")
     ending = dict.fromkeys(
         one.owner
         for one in found.certificates
-        if one.current and _audit.ends_within(one.content, fail_below, found.time)
+        if one.current and fail_below is not None and _audit.ends_within(one.content, fail_below, found.time)
     )
-    parts = []
-    if critical:
-        parts.append(f"Critical: {_listed(critical)}.")
     if ending:
         parts.append(f"A certificate with fewer than {fail_below} days left: {_listed(ending)}.")
+    if unusable := {one.host: one.reason for one in found.findings if one.check == "bad_settings"}:
+        parts.append(f"Judged without settings: {_listed(unusable)}. The first: {next(iter(unusable.values()))}")
     return " ".join(parts)
 
 
@@ -332,6 +338,7 @@ __all__ = (
     "Job",
     "alarm",
     "audit",
+    "client_in",
     "endpoints_of",
     "endpoints_of_host",
     "gather",

@@ -121,6 +121,41 @@ def test_settings_of_one_host_keep_nobody_from_the_audit_of_the_others(
     assert findings["web1", "not_reached"]["reason"].endswith("nothing listens on port 2375, 2376")
 
 
+@pytest.mark.parametrize("passphrase", ["not the right one", "{{ vault_nosuch }}"])
+def test_ca_of_one_host_that_cannot_be_opened(stage: Stage, passphrase: str) -> None:
+    """The others are judged by theirs, and the playbook fails after the table, as a scheduler has to be told."""
+    assert stage.play(authority(clients=[{"name": "admin"}])).rc == 0
+    report = stage.path / "audit.json"
+    settings = {
+        "docker_remote_api_pki_dir": str(stage.pki),
+        "docker_remote_api_ca_passphrase": PASSPHRASE,
+        "docker_remote_api_audit_json": str(report),
+    }
+    hosts = {"web1": {**HOST, "docker_remote_api_ca_passphrase": passphrase}, "web2": HOST}
+    done = stage.ansible.playbook("dockerfleet.remote_api.audit", (), host_variables=hosts, variables=settings)
+    found = {(one["host"], one["check"]) for one in json.loads(report.read_text())["findings"]}
+    assert {("web1", "bad_settings"), ("web1", "not_reached"), ("web2", "not_reached"), ("client admin", "ok")} <= found
+    assert ("web2", "bad_settings") not in found
+    (message,) = done.messages("web1")
+    assert message.startswith("Judged without settings: web1. The first: ")
+    assert done.rc == 2
+    assert passphrase not in done.output.replace("'{{ vault_nosuch }}'", "")
+
+
+def test_wrong_passphrase_of_all_hosts(stage: Stage) -> None:
+    """It is tried once, and told of each host."""
+    assert stage.play(authority()).rc == 0
+    settings = {"docker_remote_api_pki_dir": str(stage.pki), "docker_remote_api_ca_passphrase": "not the right one"}
+    hosts = dict.fromkeys(("web1", "web2"), HOST)
+    done = stage.ansible.playbook("dockerfleet.remote_api.audit", (), host_variables=hosts, variables=settings)
+    assert done.rc == 2
+    (message,) = done.messages("web1")
+    assert message.startswith("Judged without settings: web1, web2. The first: ")
+    (reason,) = {one["reason"] for one in done.result("web1", AUDIT)["findings"] if one["check"] == "bad_settings"}
+    assert "the passphrase does not open this key" in reason
+    assert reason in message
+
+
 def told_of_clients(result: dict[str, Any]) -> dict[str, str]:
     """Return the checks of clients by their names; those that are not current in parentheses."""
     current = {one["host"]: one["current"] for one in result["certificates"]}
@@ -204,7 +239,7 @@ def test_first_host_with_an_address_that_cannot_be_rendered(stage: Stage, log_in
 
 def test_audit_is_one_with_another_strategy(stage: Stage) -> None:
     """Strategies such as free ignore run_once, and each host would audit all."""
-    hosts = {name: HOST for name in ("web1", "web2", "web3")}
+    hosts = dict.fromkeys(("web1", "web2", "web3"), HOST)
     done = stage.ansible.playbook(
         "dockerfleet.remote_api.audit", (), host_variables=hosts, env={"ANSIBLE_STRATEGY": "free"}
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,12 @@ def test_alarm_for_a_scheduler() -> None:
     assert "client alice" in _auditing.alarm(audited(clients(client(end=3))), 14)
     superseded = clients(client(end=3), client(start=-1, end=364))
     assert _auditing.alarm(audited(superseded), 14) == ""
+    assert _auditing.alarm(audited(found(at("plain", port=2375), locked(make(end=13)))), None) == ""
+    broken = _audit.judge_host(replace(host, fault="no list"), [at("closed")], 30, NOW)
+    for fail_below in (None, 14):
+        told = _auditing.alarm(audited(broken), fail_below)
+        assert told.startswith("Judged without settings: web1. The first: ")
+        assert told.endswith(": no list")
 
 
 def test_the_worst_comes_first() -> None:
