@@ -73,7 +73,8 @@ notes:
     controller. On other machines it is refused.
   - In a delegated task, C(ansible_host) is that of the machine it is delegated to, so that V(tcp://{{ ansible_host
     }}:2376) may mean the controller. The address of the host is
-    V({{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}).
+    V({{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}). An IPv6 address has to be in
+    brackets.
   - Proxies and C(REQUESTS_CA_BUNDLE) in the environment have no influence.
   - Certificates are checked as the docker client does, in the same way with all versions of Python. So an authority
     without C(keyUsage), which is what C(openssl req -new -x509) makes, will do; a certificate without

@@ -80,8 +80,10 @@ EXAMPLES = r"""
 - name: Give the controller's docker client a context for each engine
   dockerfleet.remote_api.docker_context:
     name: "{{ inventory_hostname }}"
-    docker_host: tcp://{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}:2376
+    docker_host: "tcp://{{ '[' ~ address ~ ']' if ':' in address else address }}:2376"
     cert_path: "{{ inventory_dir }}/.docker_remote_api/clients/admin"
+  vars:
+    address: "{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}"
   delegate_to: localhost
   throttle: 1
 

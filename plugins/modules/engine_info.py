@@ -37,8 +37,10 @@ EXAMPLES = r"""
 
 - name: Ask the same engine from the controller, over TLS
   dockerfleet.remote_api.engine_info:
-    docker_host: tcp://{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}:2376
+    docker_host: "tcp://{{ '[' ~ address ~ ']' if ':' in address else address }}:2376"
     cert_path: pki/clients/admin
+  vars:
+    address: "{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}"
   delegate_to: localhost
   register: engine
 
