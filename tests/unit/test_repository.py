@@ -110,6 +110,13 @@ def test_readme_names_each_module() -> None:
     assert set(readme_table("The modules and plugins")) == {path.stem for path in MODULES}
 
 
+def test_readme_leads_to_each_guide() -> None:
+    linked = set(
+        re.findall(r"/blob/main/docs/docsite/rst/(\w+\.rst)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    )
+    assert linked == {path.name for path in ROOT.glob("docs/docsite/rst/*.rst")}
+
+
 def test_each_action_plugin_has_its_documentation() -> None:
     actions = {path.stem for path in ROOT.glob("plugins/action/*.py")} - {"__init__"}
     assert actions <= {path.stem for path in MODULES}
