@@ -119,9 +119,9 @@ unknown_specifier = DaemonError.text(
     "Write its value in its place.",
 )
 environment_file_pattern = DaemonError.text(
-    "{where}",
-    "EnvironmentFile= is a pattern, {path}: which files set the daemon's options, and which one wins, can change",
-    "Name the files in its place, each with an EnvironmentFile= of its own.",
+    "{path}",
+    "{unit} reads it by a pattern, EnvironmentFile={pattern}, and so every file beside it that matches",
+    "Name the file itself in the unit, or set options_file to another one.",
 )
 environment_file_missing = DaemonError.text(
     "{path}",

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import typing as t
 from dataclasses import dataclass
@@ -88,7 +89,10 @@ def read_units(service: str) -> dict[str, bytes]:
 
 
 def find_options_file(request: Request, base: unit.Unit) -> OptionsFile:
-    """Return the options file: the one asked for, the one that the unit reads, or the default. Raises DaemonError."""
+    """Return the options file: the one asked for, the one that the unit reads, or the default. Raises DaemonError.
+
+    Refused is a file that the unit reads by a pattern: what a backup or another tool leaves beside it would count, too.
+    """
 
     def assigned(path: str, variable: str) -> bool:
         return variable in read_environment(read_file(path))
@@ -96,6 +100,9 @@ def find_options_file(request: Request, base: unit.Unit) -> OptionsFile:
     found_path, found_variable = unit.find_options(base, assigned)
     path = request.path or found_path or _DEFAULT_PATH
     variable = request.variable or found_variable or _DEFAULT_VARIABLE
+    for item in base.environment_files:
+        if item.pattern and fnmatch.fnmatchcase(path, item.pattern):
+            raise errors.environment_file_pattern(path=path, unit=base.name, pattern=item.pattern)
     before = read_state(path)
     words = _present_words(base, None if before is None else before.content, path, variable)
     present = tuple(read_arguments(words, f"{path}, {variable}"))

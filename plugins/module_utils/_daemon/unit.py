@@ -13,6 +13,7 @@ package's own flags (``-H fd://``, ``--containerd=...``) and paths are kept.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import socket
@@ -63,10 +64,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class EnvironmentFile:
-    """An ``EnvironmentFile=``: its path, and whether it may be missing (``-`` before it)."""
+    """An ``EnvironmentFile=``: its path, whether it may be missing (``-`` before it), and the pattern that it is of."""
 
     path: str
     optional: bool
+    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def load(name: str, files: t.Mapping[str, bytes], *, without: str = "") -> Unit:
         if setting.key == "ExecStart":
             commands = [*commands, setting] if setting.value else []
         elif setting.key == "EnvironmentFile":
-            environment_files = [*environment_files, _environment_file(name, setting)] if setting.value else []
+            environment_files = [*environment_files, *_environment_files(name, setting)] if setting.value else []
         elif setting.key == "Environment":
             words = split_words(setting.value, unescape=True)
             environment = dict(environment, **dict(_pair(word) for word in words)) if words else {}
@@ -190,16 +192,16 @@ def load(name: str, files: t.Mapping[str, bytes], *, without: str = "") -> Unit:
     return Unit(name, commands[0], words_of_command, environment, tuple(environment_files), tuple(filters))
 
 
-def _environment_file(name: str, setting: Setting) -> EnvironmentFile:
-    """Return the file that an ``EnvironmentFile=`` of the unit names. Raises DaemonError.
+def _environment_files(name: str, setting: Setting) -> list[EnvironmentFile]:
+    """Return the files that an ``EnvironmentFile=`` of the unit names, those of a pattern sorted. Raises DaemonError.
 
-    Refused is a pattern (glob(7)): which files it matches, and in which order they are read, may change until then.
+    systemd reads all files that match, in this order (glob(3)). A pattern without any is kept as if it were a path.
     """
     optional = setting.value.startswith("-")
     path = _replace_specifiers(name, setting, setting.value[1:] if optional else setting.value)
-    if re.search(r"[*?[]", path):
-        raise errors.environment_file_pattern(where=f"{setting.path}:{setting.first_line}", path=path)
-    return EnvironmentFile(path, optional)
+    if not re.search(r"[*?[]", path):
+        return [EnvironmentFile(path, optional)]
+    return [EnvironmentFile(one, optional, path) for one in sorted(glob.glob(path)) or [path]]
 
 
 def _pair(word: str) -> tuple[str, str]:

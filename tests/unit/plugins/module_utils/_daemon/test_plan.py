@@ -163,6 +163,27 @@ def test_a_demanded_environment_file_has_to_be_there(machine: Machine) -> None:
         machine.plan({"debug": True})
 
 
+def test_an_options_file_that_is_read_by_a_pattern_is_refused(machine: Machine) -> None:
+    """The unit would read each backup of it as well."""
+    unit = machine.unit.read_text(encoding="ascii")
+    machine.unit.write_text(unit.replace(str(machine.options), f"{machine.options}*"), encoding="ascii")
+    machine.options.write_text("DOCKER_OPTS=--icc\n", encoding="ascii")
+    with pytest.raises(
+        DaemonError, match=r"options: docker.service reads it by a pattern, EnvironmentFile=.*options\*"
+    ):
+        machine.plan({"debug": True})
+
+
+def test_other_files_may_be_read_by_a_pattern(machine: Machine) -> None:
+    (machine.root / "proxy.env").write_text("HTTP_PROXY=http://proxy.example.com\n", encoding="ascii")
+    drop_in = machine.own.parent / "aaa.conf"
+    drop_in.write_text(f"[Service]\nEnvironmentFile=-{machine.root}/*.env\n", encoding="ascii")
+    assert changed(machine.plan({"debug": True})) == ["options"]
+    drop_in.write_text(f"[Service]\nEnvironmentFile={machine.root}/*.none\n", encoding="ascii")
+    with pytest.raises(DaemonError, match=r"\*.none: docker.service demands this"):
+        machine.plan({"debug": True})
+
+
 def test_options_in_the_unit_itself_move_to_the_file(machine: Machine) -> None:
     text = machine.unit.read_text(encoding="ascii")
     machine.unit.write_text(

@@ -77,17 +77,18 @@ def test_specifiers_in_the_path_of_a_file_are_replaced() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("path", "says"),
-    [
-        ("-/etc/default/docker*", r"/u1:2: EnvironmentFile= is a pattern, /etc/default/docker\*: "),
-        ("/etc/default/[%p]", r"/u1:2: EnvironmentFile= is a pattern, /etc/default/\[docker\]: "),
-        ("-/etc/default/%b", "/u1:2: EnvironmentFile= has the specifier %b, whose value cannot be told"),
-    ],
-)
-def test_a_path_that_can_mean_other_files_is_refused(path: str, says: str) -> None:
-    with pytest.raises(DaemonError, match=says):
-        load(DEBIAN, f"[Service]\nEnvironmentFile={path}\n".encode("ascii"))
+def test_files_of_a_pattern_are_read_in_order(tmp_path: pathlib.Path) -> None:
+    for name in ("b.conf", "a.conf", "c.txt"):
+        (tmp_path / name).touch()
+    one = load(f"[Service]\nEnvironmentFile=-{tmp_path}/*.conf\nExecStart=dockerd\n".encode())
+    assert [item.path for item in one.environment_files] == [f"{tmp_path}/a.conf", f"{tmp_path}/b.conf"]
+    none = load(f"[Service]\nEnvironmentFile=-{tmp_path}/*.none\nExecStart=dockerd\n".encode())
+    assert [item.path for item in none.environment_files] == [f"{tmp_path}/*.none"]
+
+
+def test_a_specifier_that_nobody_can_tell_is_refused() -> None:
+    with pytest.raises(DaemonError, match="/u1:2: EnvironmentFile= has the specifier %b, whose value cannot be told"):
+        load(DEBIAN, b"[Service]\nEnvironmentFile=-/etc/default/%b\n")
 
 
 def test_a_command_is_joined_from_its_lines() -> None:
