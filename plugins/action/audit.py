@@ -160,13 +160,14 @@ class ActionModule(ActionBase):
             value = variables.get(f"{_PREFIX}{variable}") or self._options[option] or default
             return None if value is None else str(value)
 
-        path = named("pki_dir", "ca_path", directory)
-        ledger = named("ledger_dir", "ledger_dir")
+        key_text, ledger = named("ca_key", "ca_key"), named("ledger_dir", "ledger_dir")
+        # What is in a folder beside the inventory belongs to another CA then.
+        path = None if key_text else named("pki_dir", "ca_path", directory)
         source = AuthoritySource(
             path=path and path_here(self._loader, path),
             passphrase=named("ca_passphrase", "ca_passphrase"),
             certificate=named("ca_certificate", "ca_certificate"),
-            key=named("ca_key", "ca_key"),
+            key=key_text,
             ledger_dir=ledger and path_here(self._loader, ledger),
         )
         key = (source.path, source.passphrase, source.certificate, source.key, source.ledger_dir)

@@ -163,6 +163,17 @@ def told_of_clients(result: dict[str, Any]) -> dict[str, str]:
     return {name.split()[1]: check if current[name] else f"({check})" for name, check in clients.items()}
 
 
+def test_ca_of_text_has_nothing_of_the_folder_beside_the_inventory(stage: Stage) -> None:
+    beside = stage.ansible.directory / ".docker_remote_api"
+    stage.play(authority(), authority(path=str(beside), clients=[{"name": "admin"}]))
+    text = {"ca_key": "ca-key.pem", "ca_certificate": "ca.pem"}
+    known = {f"docker_remote_api_{name}": (stage.pki / file).read_text() for name, file in text.items()}
+    host = {**HOST, **known, "docker_remote_api_ca_passphrase": PASSPHRASE}
+    play = {"hosts": "docker_hosts", "gather_facts": False, "tasks": [task(hosts=["web1"])]}
+    (done,) = stage.ansible.playbook([play], host_variables={"web1": host}).of("web1")
+    assert told_of_clients(done["result"]) == {}
+
+
 def test_clients_that_the_hosts_list(stage: Stage) -> None:
     """Whether they have a folder with the CA or not; by default those of the role."""
     folder = str(stage.path / "ci")
