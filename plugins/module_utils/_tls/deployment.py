@@ -32,9 +32,6 @@ from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls import
 )
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._tls.library import x509
 
-# The most that is allowed for between two trips: the controller may have many hosts to see to in between.
-_BETWEEN_TRIPS = timedelta(days=1)
-
 
 @dataclass(frozen=True)
 class CertificateSpec:
@@ -70,8 +67,8 @@ class CertificatePlan:
     ``reasons`` say why a certificate must be issued, and ``csr`` (PEM) is the request for it. ``key_due``: a new key
     has to be made first; ``new_key`` is its PEM, to be written as the waiting key. ``changes`` are the files to be
     replaced or to be given their mode and owner, and ``leftovers`` the files to be removed after that: those that
-    killed runs left, and the waiting key unless another run may need it. ``issued``: the certificate of the spec is
-    among the changes. ``certificate``, ``before`` and ``after`` are public facts; the last two are for a diff.
+    killed runs left, and the waiting key. ``issued``: the certificate of the spec is among the changes.
+    ``certificate``, ``before`` and ``after`` are public facts; the last two are for a diff.
     """
 
     spec: CertificateSpec
@@ -263,20 +260,6 @@ def _warnings(spec: CertificateSpec, stored: store.StoredFiles, decision: _Decis
     return found
 
 
-def _keeps_waiting_key(spec: CertificateSpec, stored: store.StoredFiles, decision: _Decision, now: datetime) -> bool:
-    """Return whether the waiting key stays, although this run does not put it in place.
-
-    Another run may have made it that is between its two trips; without the key, the certificate that comes with the
-    second would fit none. Nothing but its age tells it from one that a run which was killed has left. With a CA
-    elsewhere, it may be somebody's who is out to get its certificate, however long that takes.
-    """
-    if decision.swap_key:
-        return False
-    if not spec.exact and not decision.chain:
-        return True
-    return stored.waiting_since is not None and abs(now - stored.waiting_since) < _BETWEEN_TRIPS
-
-
 def plan(spec: CertificateSpec, now: datetime, *, generate_key: bool = True) -> CertificatePlan:
     """Compute what must change for the spec. Reads files and changes none.
 
@@ -309,8 +292,8 @@ def _plan(spec: CertificateSpec, now: datetime, generate_key: bool) -> Certifica
     if decision.complete or not generate_key:
         changes = _changes(spec, stored, decision, anchors)
     if decision.complete and spec.managed:
-        keep_waiting = _keeps_waiting_key(spec, stored, decision, now)
-        leftovers = tuple(store.leftovers(spec.paths, keep_waiting=keep_waiting))
+        # With a CA elsewhere, a waiting key may be somebody's who is out to get its certificate.
+        leftovers = tuple(store.leftovers(spec.paths, keep_waiting=not spec.exact and not decision.chain))
     before, after = _facts(stored, decision, anchors, changes)
     new_key = keys.to_pem(decision.csr_key) if decision.key_due and decision.csr_key is not None else None
     return CertificatePlan(

@@ -18,7 +18,6 @@ import stat
 import time
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ansible_collections.dockerfleet.remote_api.plugins.module_utils._files import (
     Change,
@@ -72,14 +71,13 @@ class Access:
 class StoredFiles:
     """The files as they are. A key is None, and a tuple empty, where its ``..._fault`` says in a few words why.
 
-    ``waiting_key`` was made for a certificate that is still to come, if any, at ``waiting_since``. ``states`` has each
-    of the three files that is there, by its path.
+    ``waiting_key`` was made for a certificate that is still to come, if any. ``states`` has each of the three files
+    that is there, by its path.
     """
 
     key: keys.PrivateKey | None
     key_fault: str
     waiting_key: keys.PrivateKey | None
-    waiting_since: datetime | None
     chain: tuple[x509.Certificate, ...]
     chain_fault: str
     ca_certificates: tuple[x509.Certificate, ...]
@@ -169,17 +167,13 @@ def _load_certificates(state: FileState | None, path: str) -> tuple[tuple[x509.C
         return (), "cannot be read as a certificate"
 
 
-def _read_waiting_key(path: str) -> tuple[keys.PrivateKey | None, datetime | None]:
-    """Return the waiting key and since when it waits, unless anybody else could have read it or put it there.
-
-    Raises FilesError.
-    """
+def _read_waiting_key(path: str) -> keys.PrivateKey | None:
+    """Return the waiting key, unless anybody else could have read it or put it there. Raises FilesError."""
     with contextlib.suppress(FileNotFoundError):
         found = os.lstat(path)
         if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
-            key = _load_key(read_state(path))[0]
-            return key, None if key is None else datetime.fromtimestamp(found.st_mtime, timezone.utc)
-    return None, None
+            return _load_key(read_state(path))[0]
+    return None
 
 
 def read(paths: CertificatePaths) -> StoredFiles:
@@ -187,12 +181,10 @@ def read(paths: CertificatePaths) -> StoredFiles:
     states = {path: read_state(path) for path in paths.all}
     key, key_fault = _load_key(states[paths.key])
     chain, chain_fault = _load_certificates(states[paths.certificate], paths.certificate)
-    waiting_key, waiting_since = _read_waiting_key(paths.key + _NEW)
     return StoredFiles(
         key=key,
         key_fault=key_fault,
-        waiting_key=waiting_key,
-        waiting_since=waiting_since,
+        waiting_key=_read_waiting_key(paths.key + _NEW),
         chain=chain,
         chain_fault=chain_fault,
         ca_certificates=_load_certificates(states[paths.ca_certificate], paths.ca_certificate)[0],

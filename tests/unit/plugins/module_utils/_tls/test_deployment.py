@@ -463,11 +463,10 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     else:
         assert renamed >= 2
         assert outcome.changed
+    assert list(machine.files()) == FILES
     assert certificates.matches_key(machine.certificate, machine.key)
     assert certificates.is_issued_by(machine.certificate, machine.authority.certificate)
     assert not machine.run().changed
-    machine.run(after=2 * DAYS)
-    assert list(machine.files()) == FILES
 
 
 def test_what_a_killed_run_had_not_finished_is_removed(machine: Machine) -> None:
@@ -482,32 +481,6 @@ def test_what_a_killed_run_had_not_finished_is_removed(machine: Machine) -> None
     assert not unfinished.exists()
     assert foreign.exists()
     assert not machine.run().changed
-
-
-@pytest.mark.parametrize("due", [False, True], ids=["nothing is due", "a renewal"])
-def test_another_run_does_not_take_the_key_that_waits_for_its_certificate(machine: Machine, due: bool) -> None:
-    machine.issue(days=20 if due else 365)
-    machine.change(rekey=True)
-    csr = machine.run().csr
-    machine.change(rekey=False)
-    assert csr is not None
-    if due:
-        machine.issue()
-    assert not machine.run().changed
-    assert machine.run(certificate=sign(machine.authority, csr, PROFILE)).issued
-    assert certificates.matches_key(machine.certificate, machine.key)
-    assert list(machine.files()) == FILES
-
-
-def test_a_key_that_waits_in_vain_is_removed_the_next_day(machine: Machine) -> None:
-    machine.issue()
-    machine.change(rekey=True)
-    machine.run()
-    machine.change(rekey=False)
-    assert not machine.run().changed
-    assert machine.run(check_mode=True, after=2 * DAYS).changed
-    assert machine.run(after=2 * DAYS).changed
-    assert list(machine.files()) == FILES
 
 
 def test_a_waiting_key_that_others_could_read_is_not_used(machine: Machine) -> None:
