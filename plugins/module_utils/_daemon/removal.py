@@ -85,7 +85,8 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
         wanted.update(files)
     else:
         wanted[own_path] = None
-    changes = [*_changes(_with_recorded(wanted, entries), entries), *record.removal(request.service)]
+    wanted = _with_recorded(wanted, entries)
+    changes = [*_changes(wanted, entries), *record.removal(request.service)]
 
     left = {path: text for path in files if (text := wanted.get(path, files[path])) is not None}
     effective = unit.load(request.service, left)

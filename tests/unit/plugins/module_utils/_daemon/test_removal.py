@@ -71,6 +71,14 @@ def test_a_host_that_had_nothing_has_nothing_afterwards(machine: Machine, tls: T
     assert machine.removal(tls.options()).changes == ()
 
 
+def test_an_edited_unit_is_put_back_and_gives_the_command_again(machine: Machine, tls: Tls) -> None:
+    machine.set_unit("-H fd:// --icc=false")
+    before = machine.unit.read_bytes()
+    found = away(machine, tls, unit_wiring="edit")
+    assert machine.unit.read_bytes() == before
+    assert found.command.value == "/usr/bin/dockerd -H fd:// --icc=false"
+
+
 def test_tls_by_hand_is_not_opened_again_and_the_rest_comes_back(machine: Machine, tls: Tls) -> None:
     """Its private key has made way for ours and is gone; of what was set besides, nothing is lost."""
     tls.by_hand()
