@@ -181,7 +181,7 @@ class ActionModule(HostAction):
     @property
     def _certified_address(self) -> str:
         """The address as certificates have it: without the dot that ends an absolute name, or an IPv6 zone."""
-        return self._address.partition("%")[0].rstrip(".")
+        return names.certified_address(self._address)
 
     def _on_host(
         self, sent: dict[str, t.Any], authority: _authority.Authority | None, now: datetime
