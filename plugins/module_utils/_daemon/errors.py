@@ -121,7 +121,7 @@ unknown_specifier = DaemonError.text(
 environment_file_pattern = DaemonError.text(
     "{path}",
     "{unit} reads it by a pattern, EnvironmentFile={pattern}, and so every file beside it that matches",
-    "Name the file itself in the unit, or set options_file to another one.",
+    "Name the file itself in the unit, or choose another options file.",
 )
 environment_file_missing = DaemonError.text(
     "{path}",

@@ -117,19 +117,20 @@ def make_removal_plan(request: Request, state: ServiceState, running: Process | 
 
 
 def _with_recorded(wanted: t.Mapping[str, bytes | None], entries: t.Mapping[str, Entry]) -> dict[str, bytes | None]:
-    """Return the wanted bytes of all files, those of the record among them. Raises FilesError.
+    """Return the wanted bytes of each file, including those in the record. Raises FilesError.
 
-    A backup is not among them, and thus stays, unless the file becomes again what the backup is: it may be the only
-    copy of what others have set.
+    A backup is left out, and so stays, unless its file becomes what the backup holds: it may be the only copy of what
+    others have set.
     """
     every = {**{path: content_of(entry.before) for path, entry in entries.items()}, **wanted}
-    found = {}
-    for path, content in every.items():
-        original, mark, _number = path.rpartition(host_files.BACKUP)
-        again = every[original] if original in every else read_file(original) if mark else None
-        if not mark or again == read_file(path):
-            found[path] = content
-    return found
+
+    def is_needed(path: str) -> bool:
+        original, is_backup, _number = path.rpartition(host_files.BACKUP)
+        if not is_backup:
+            return False
+        return (every[original] if original in every else read_file(original)) != read_file(path)
+
+    return {path: content for path, content in every.items() if not is_needed(path)}
 
 
 def _check_left(plan: Plan, tls_directory: str, *, allow_insecure: bool) -> None:

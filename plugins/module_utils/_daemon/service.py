@@ -159,10 +159,10 @@ class Service:
     def _start_anew(self, *, socket_activated: bool, limit: float) -> int:
         """Restart the daemon, or start it if it is down, and return its process once it runs. Raises DaemonError.
 
-        One that still stops is left to do so: a container may take its time to end, and systemd kills what takes too
-        long. The start waits for that. Only a stop of the socket unit, which the service requires, would cancel it.
-        Otherwise the socket of a service that is down starts again, too: after being masked and unmasked it is active
-        and yet passes on no socket.
+        While the service is still stopping, only a restart is queued, and systemd starts the service once it has
+        stopped or was killed. To stop the socket unit, which the service requires, would cancel that. Otherwise the
+        socket unit of a service that is down is restarted as well: one that was masked and unmasked is active, and yet
+        passes on no socket.
         """
         state = self.systemd.state()
         if state.active == "deactivating":
@@ -177,9 +177,9 @@ class Service:
         return self.wait_until_started(state.main_pid, limit)
 
     def is_up(self, settings: DaemonSettings, old_pid: int = 0) -> bool:
-        """Return whether the service runs, as another process than the old one, and answers on its local sockets.
+        """Return whether the service runs in another process than ``old_pid`` and answers on its local sockets.
 
-        It does not if systemd says nothing of it.
+        If systemd does not answer, the service counts as down.
         """
         try:
             state = self.systemd.state()

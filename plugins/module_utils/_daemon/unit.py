@@ -64,7 +64,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class EnvironmentFile:
-    """An ``EnvironmentFile=``: its path, whether it may be missing (``-`` before it), and the pattern that it is of."""
+    """A file that ``EnvironmentFile=`` names: its path, if it may be missing (``-``), and the pattern it matches."""
 
     path: str
     optional: bool
@@ -334,17 +334,18 @@ def find_options(unit: Unit, assigned: t.Callable[[str, str], bool]) -> tuple[st
 
     ``assigned(path, variable)`` tells whether the file sets the variable. Distributions call the variable
     DOCKER_OPTS or OPTIONS; of several files the one that sets it counts, else the one that has the service's name, or
-    else the last that lies under /etc.
+    else the last that lies under /etc. Of a pattern's files, only one that sets it does: others may come and go.
     """
     names = unit.variables()
     usual = [name for name in ("DOCKER_OPTS", "OPTIONS") if name in names]
     others = [name for name in names if name.endswith(("_OPTS", "OPTIONS", "_ARGS"))]
     variable = (usual + others)[0] if usual or others else None
-    files = [item.path for item in unit.environment_files if item.path.startswith("/etc/")]
-    setting = [path for path in files if variable and assigned(path, variable)]
-    named = [path for path in files if os.path.basename(path) == unit.name.rpartition(".")[0]]
-    path = (setting or named or files)[-1] if files else None
-    return path, variable
+    files = [item for item in unit.environment_files if item.path.startswith("/etc/")]
+    setting = [item.path for item in files if variable and assigned(item.path, variable)]
+    own = [item.path for item in files if not item.pattern]
+    named = [path for path in own if os.path.basename(path) == unit.name.rpartition(".")[0]]
+    found = setting or named or own
+    return found[-1] if found else None, variable
 
 
 __all__ = (

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import pathlib
 
 import pytest
@@ -84,6 +85,15 @@ def test_files_of_a_pattern_are_read_in_order(tmp_path: pathlib.Path) -> None:
     assert [item.path for item in one.environment_files] == [f"{tmp_path}/a.conf", f"{tmp_path}/b.conf"]
     none = load(f"[Service]\nEnvironmentFile=-{tmp_path}/*.none\nExecStart=dockerd\n".encode())
     assert [item.path for item in none.environment_files] == [f"{tmp_path}/*.none"]
+
+
+def test_a_file_of_a_pattern_has_the_options_only_if_it_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it is that of another program, such as a proxy's, and the options get a file of their own."""
+    drop_in = b"[Service]\nEnvironmentFile=\nEnvironmentFile=-/etc/docker/env.d/*\n"
+    for matches in ([], ["/etc/docker/env.d/proxy"]):
+        monkeypatch.setattr(glob, "glob", lambda pattern, matches=matches: matches)
+        assert unit.find_options(load(DEBIAN, drop_in), lambda path, variable: False)[0] is None
+    assert unit.find_options(load(DEBIAN, drop_in), lambda path, variable: True)[0] == "/etc/docker/env.d/proxy"
 
 
 def test_a_specifier_that_nobody_can_tell_is_refused() -> None:
